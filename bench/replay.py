@@ -1,0 +1,125 @@
+"""Replay of a tape to 1m, 5m and 1h candles and the ``technical`` features, beside Polars and pandas + TA-Lib.
+
+All read the same Parquet file, warm in the page cache, in alternating runs of one process. Polars makes the candles
+only; pandas + TA-Lib makes candles and features. The results must be equal before any time counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import results
+from peers import pandas_talib, polars_candles, replayed, tape
+
+from tapeline.types import Float, Timeframe
+
+SIZES = [Timeframe.parse(name).size for name in replayed.TIMEFRAMES]
+FIRST_CALL = """
+import time
+begin = time.perf_counter()
+from peers import replayed, tape
+from tapeline.simulator.market import Market
+pipeline = replayed.pipeline()
+pipeline.feed(next(Market(1).frames(trades=2000)))
+print(time.perf_counter() - begin)
+"""
+
+
+def main() -> None:
+    """Run the bench."""
+    options = _options()
+    folder = Path(options.folder)
+    command = f"python bench/replay.py --trades {options.trades} --repeat {options.repeat}"
+    files = tape.make(folder, options.trades)
+    _print_sizes(files, options.trades)
+    _check(files)
+    ours, polars, pandas = _alternate(
+        [
+            lambda: replayed.replay(files),
+            lambda: polars_candles.candles(files, SIZES),
+            lambda: [pandas_talib.technical(table) for table in pandas_talib.candles(files, SIZES).values()],
+        ],
+        options.repeat,
+    )
+    rate = options.trades / ours / 1e6
+    results.record("replay_rate", rate, "million trades/s", None, None, command)
+    results.record("replay_vs_polars", ours, "s", polars, polars / ours, command)
+    results.record("replay_vs_pandas_talib", ours, "s", pandas, pandas / ours, command)
+    first, cached = _first_calls()
+    results.record("replay_first_call", first, "s", cached, None, command)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trades", type=int, default=10_000_000)
+    parser.add_argument("--repeat", type=int, default=5, help="alternating runs; the median counts")
+    parser.add_argument("--folder", default="build/bench", help="where the tape is kept between runs")
+    parser.add_argument("--smoke", action="store_true", help="small and once")
+    options = parser.parse_args()
+    if options.smoke:
+        options.trades, options.repeat = 300_000, 1
+    return options
+
+
+def _alternate(runs: Sequence[Callable[[], object]], repeat: int) -> list[float]:
+    """Return the median time of each, s, measured in turns."""
+    times: list[list[float]] = [[] for _ in runs]
+    for _ in range(repeat):
+        for run, taken in zip(runs, times, strict=True):
+            gc.collect()
+            begin = time.perf_counter()
+            run()
+            taken.append(time.perf_counter() - begin)
+    return [statistics.median(taken) for taken in times]
+
+
+def _check(files: Sequence[Path]) -> None:
+    """Stop unless all make the same candles and features; ours has no candle that is not closed."""
+    ours = replayed.replay(files)
+    for peer in (polars_candles.candles(files, SIZES), pandas_talib.candles(files, SIZES)):
+        for name, size in zip(replayed.TIMEFRAMES, SIZES, strict=True):
+            candles = ours.candles[name]
+            _equal(f"{name} open_time", candles["open_time"].astype(np.float64), peer[size]["ts_event"])
+            for column in polars_candles.COLUMNS:
+                _equal(f"{name} {column}", candles[column].astype(np.float64), peer[size][column])
+    for name in replayed.TIMEFRAMES:
+        fields = {column: ours.candles[name][column] for column in ("open", "high", "low", "close", "volume")}
+        peers_features = pandas_talib.technical(fields)
+        assert list(peers_features) != [], "no features"
+        for index, column in enumerate(replayed.FEATURES.names):
+            _equal(f"{name} {column}", ours.features[name][:, index], peers_features[column])
+    print(f"equal: {sum(map(len, ours.candles.values())):,} candles, {len(replayed.FEATURES.names)} features each")
+
+
+def _equal(what: str, ours: Float, theirs: Float) -> None:
+    np.testing.assert_allclose(ours, theirs[: len(ours)], rtol=1e-9, atol=1e-9, err_msg=what)
+
+
+def _first_calls() -> tuple[float, float]:
+    """Return the time to a first answer in a new process, with nothing compiled before and with all of it cached, s."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"NUMBA_CACHE_DIR": folder, "TAPELINE_CACHE": folder, "PYTHONPATH": "bench"}
+        call = [sys.executable, "-c", FIRST_CALL]
+        outputs = [subprocess.check_output(call, env=environment, text=True) for _ in range(2)]
+    first, cached = (float(output) for output in outputs)
+    print(f"first call {first:.2f} s, from the cache {cached:.2f} s")
+    return first, cached
+
+
+def _print_sizes(files: Sequence[Path], trades: int) -> None:
+    size = sum(file.stat().st_size for file in files)
+    print(f"tape: {trades:,} trades, {size / trades:.2f} bytes a trade in Parquet")
+
+
+if __name__ == "__main__":
+    main()

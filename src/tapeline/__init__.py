@@ -1,0 +1,2 @@
+"""Tapeline."""
+__version__ = "0.1.0"

@@ -1,0 +1,137 @@
+"""The one tree of errors.
+
+::
+
+    TapelineError
+    ├── UsageError              a request that cannot be answered as put (exit code 2)
+    │   ├── UnknownName         no such instrument, timeframe, feature set, model, format, ...
+    │   └── NotEnoughData       fewer rows than the question needs
+    ├── InputError              data from outside that cannot be used
+    │   ├── UnreadableFile      a file as a whole: missing, truncated, empty, of no known format
+    │   └── MalformedMessage    one message or row; carries it raw, is counted, the stream goes on
+    ├── StoreError              the database
+    │   ├── StoreLocked         another process owns it                              (retryable)
+    │   ├── StoreUnavailable    disk full, read-only, input/output error             (retryable)
+    │   └── SchemaMismatch      written by another version
+    ├── SnapshotMismatch        a snapshot of another layout
+    ├── MissingDependency       an optional part is not installed
+    └── BrokenInvariant         a bug of ours: stop at once
+
+Every text has one form: ``<where>: <what is wrong>: expected <rule>, was <value>; <next step>``.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class TapelineError(Exception):
+    """Say where, what is wrong, what was expected, what was found and what to do next.
+
+    >>> str(TapelineError("settings flush_rows", "must be positive", expected="> 0", was=-1, next_step="set it to 65536"))
+    'settings flush_rows: must be positive: expected > 0, was -1; set it to 65536'
+    """
+
+    retryable: ClassVar[bool] = False
+    exit_code: ClassVar[int] = 2
+
+    def __init__(
+        self,
+        where: str,
+        problem: str,
+        *,
+        expected: str | None = None,
+        was: object = None,
+        next_step: str | None = None,
+    ) -> None:
+        self.where = where
+        self.problem = problem
+        self.expected = expected
+        self.was = was
+        self.next_step = next_step
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        text = f"{self.where}: {self.problem}"
+        if self.expected is not None:
+            text += f": expected {self.expected}, was {_shown(self.was)}"
+        if self.next_step is not None:
+            text += f"; {self.next_step}"
+        return text
+
+
+def _shown(value: object) -> str:
+    """Show a value briefly: a text as it is written in code, cut after 80 characters."""
+    text = repr(value) if isinstance(value, (str, bytes)) else str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+class UsageError(TapelineError):
+    """Refuse a request that cannot be answered as put."""
+
+
+class UnknownName(UsageError):
+    """Refuse a name that nothing carries."""
+
+
+class NotEnoughData(UsageError):
+    """Refuse a question that the rows at hand cannot answer."""
+
+
+class InputError(TapelineError):
+    """Refuse data from outside."""
+
+
+class UnreadableFile(InputError):
+    """Refuse a whole file."""
+
+
+class MalformedMessage(InputError):
+    """Refuse one message or row, and keep it raw."""
+
+    def __init__(
+        self,
+        where: str,
+        problem: str,
+        *,
+        raw: bytes,
+        expected: str | None = None,
+        was: object = None,
+        next_step: str | None = "kept in dead letters",
+    ) -> None:
+        self.raw = raw
+        super().__init__(where, problem, expected=expected, was=was, next_step=next_step)
+
+
+class StoreError(TapelineError):
+    """Say what the database refuses."""
+
+
+class StoreLocked(StoreError):
+    """Another process owns the database."""
+
+    retryable: ClassVar[bool] = True
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be written or read now: disk full, read-only, input/output error."""
+
+    retryable: ClassVar[bool] = True
+
+
+class SchemaMismatch(StoreError):
+    """The database was written by another version."""
+
+
+class SnapshotMismatch(TapelineError):
+    """Refuse a snapshot whose layout is not ours."""
+
+
+class MissingDependency(TapelineError):
+    """Name the extra that brings what is missing."""
+
+
+class BrokenInvariant(TapelineError):
+    """Stop at once: our own rule does not hold."""
+
+    exit_code: ClassVar[int] = 1

@@ -1,0 +1,172 @@
+"""Walk-forward evaluation: every prediction is made by a model that had only seen what was known by then.
+
+Per fold everything is learnt anew inside the training part: scaling, the choice of penalties, early stopping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tapeline.errors import BrokenInvariant
+from tapeline.learning.dataset import Dataset
+from tapeline.learning.folds import Fold
+from tapeline.learning.metrics import METRICS, Metric
+from tapeline.learning.resample import BlockBootstrap, Interval, block_length
+from tapeline.models.base import Model
+from tapeline.types import Float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A model's metric out of sample, and its paired difference to the best baseline (positive = better)."""
+
+    model: str
+    target: str
+    metric: str
+    value: Interval
+    baseline: str
+    difference: Interval
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """What all models of one target said out of sample.
+
+    Attributes:
+        target: ``return`` or ``direction``.
+        folds: the folds.
+        rows: the test parts together, as positions of the dataset's rows.
+        labels: what came (m).
+        said: what each model said (m), by name, baselines first.
+        baselines: the names of the baselines.
+        scores: per model and metric.
+        bootstrap: what made the intervals.
+    """
+
+    target: str
+    folds: tuple[Fold, ...]
+    rows: slice
+    labels: Float
+    said: Mapping[str, Float]
+    baselines: tuple[str, ...]
+    scores: tuple[Score, ...]
+    bootstrap: BlockBootstrap
+
+    @property
+    def metric(self) -> Metric:
+        """Return the metric that decides."""
+        return METRICS[self.target][0]
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Return the models that are no baselines."""
+        return tuple(name for name in self.said if name not in self.baselines)
+
+    def score(self, model: str) -> Score:
+        """Return a model's score in the metric that decides."""
+        return next(score for score in self.scores if (score.model, score.metric) == (model, self.metric.name))
+
+    @property
+    def best_candidate(self) -> str:
+        """Return the candidate whose difference to the best baseline is surest; without candidates, that baseline."""
+        names = self.candidates or (self.best_baseline,)
+        return max(names, key=lambda name: (self.score(name).difference.low, self.score(name).difference.value))
+
+    @property
+    def best_baseline(self) -> str:
+        """Return the baseline with the best value out of sample; of equals, the simpler."""
+        return self.score(self.baselines[0]).baseline
+
+
+def walk(dataset: Dataset, labels: Float, folds: Sequence[Fold], kind: type[Model], seed: int) -> Iterator[Float]:
+    """Fit a model anew in each fold and yield what it says about the test part.
+
+    Raises:
+        BrokenInvariant: it says something that is not a number, or no probability.
+    """
+    for fold in folds:
+        model = kind().fit(
+            dataset.inputs[fold.train], labels[fold.train], seed=seed, overlap=dataset.overlap, past=dataset.past
+        )
+        said = model.predict(dataset.inputs[fold.test])
+        good = np.isfinite(said) if kind.target == "return" else (said > 0) & (said < 1)
+        if said.shape != labels[fold.test].shape or not good.all():
+            rule = "one finite number a row" if kind.target == "return" else "one number inside (0, 1) a row"
+            where = f"model {kind.name} ({kind.target}) fold {fold.number}"
+            was = f"{int((~good).sum())} others of {good.size}"
+            raise BrokenInvariant(where, "is no forecast", expected=rule, was=was)
+        yield said
+
+
+def evaluate(
+    dataset: Dataset,
+    target: str,
+    models: Sequence[type[Model]],
+    *,
+    folds: Sequence[Fold],
+    seed: int,
+    level: float,
+    tried: int,
+    labels: Float | None = None,
+    resamples: int = 2000,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Evaluation:
+    """Walk every model forward, and set each beside the best baseline.
+
+    Args:
+        dataset: the rows.
+        target: ``return`` or ``direction``.
+        models: of that target; at least one baseline.
+        folds: from `split`.
+        seed: of models and bootstrap.
+        level: of the intervals of the values; those of the differences are at ``1 - (1 - level) / tried``
+            (Bonferroni), so that a run of many candidates promotes falsely no more often than one of a single one.
+        tried: how many candidates the whole run tries.
+        labels: other outcomes than the dataset's (n): for tests of the procedure itself.
+        resamples: of the bootstrap.
+        progress: told each model and fold.
+    """
+    outcomes = dataset.labels(target) if labels is None else labels
+    said: dict[str, Float] = {}
+    for kind in sorted(models, key=lambda kind: not kind.baseline):
+        parts = []
+        for fold, part in enumerate(walk(dataset, outcomes, folds, kind, seed)):
+            parts.append(part)
+            progress(f"{kind.name} ({target}) fold {fold + 1} of {len(folds)}")
+        said[kind.name] = np.concatenate(parts)
+    rows = slice(folds[0].test.start, folds[-1].test.stop)
+    block = block_length(rows.stop - rows.start, dataset.overlap)
+    bootstrap = BlockBootstrap(
+        rows.stop - rows.start, block=block, resamples=resamples, seed=seed, overlap=dataset.overlap
+    )
+    baselines = tuple(kind.name for kind in models if kind.baseline)
+    scores = [
+        score
+        for metric in METRICS[target]
+        for score in _scores(target, metric, outcomes[rows], said, baselines, bootstrap, level, max(1, tried))
+    ]
+    made = (rows, outcomes[rows], said, baselines, tuple(scores), bootstrap)
+    return Evaluation(target, tuple(folds), *made)
+
+
+def _scores(
+    target: str,
+    metric: Metric,
+    labels: Float,
+    said: Mapping[str, Float],
+    baselines: Sequence[str],
+    bootstrap: BlockBootstrap,
+    level: float,
+    tried: int,
+) -> Iterator[Score]:
+    rows = {name: metric.rows(labels, values) for name, values in said.items()}
+    best = max(baselines, key=lambda name: metric.sign * float(rows[name].mean()))
+    corrected = 1 - (1 - level) / tried
+    for name, values in rows.items():
+        difference = metric.sign * (values - rows[best])
+        interval = bootstrap.interval(difference, corrected)
+        yield Score(name, target, metric.name, bootstrap.interval(values, level), best, interval)
+

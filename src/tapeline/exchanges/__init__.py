@@ -1,0 +1,1 @@
+"""Venues, without input or output: bytes in, types out; no file, no socket, no clock."""

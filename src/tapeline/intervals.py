@@ -1,0 +1,84 @@
+"""A set of integers kept as intervals: memory grows with the number of holes, never with the number of members."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapeline.types import Bool, Int
+
+
+class Intervals:
+    """A set of integers as sorted, disjoint, non-touching intervals, both ends included.
+
+    >>> seen = Intervals(); seen.add(np.array([1, 2, 3, 7])); seen.add(np.array([5]))
+    >>> seen.spans(), seen.holes()
+    ([(1, 3), (5, 5), (7, 7)], [(4, 4), (6, 6)])
+    """
+
+    def __init__(self, spans: Int | None = None) -> None:
+        self._spans: Int = np.empty((0, 2), np.int64) if spans is None else spans
+
+    def contains(self, ids: Int) -> Bool:
+        """Return for each id whether it is a member."""
+        if not len(self._spans):
+            return np.zeros(len(ids), np.bool_)
+        place = np.searchsorted(self._spans[:, 0], ids, side="right") - 1
+        inside: Bool = (place >= 0) & (ids <= self._spans[np.maximum(place, 0), 1])
+        return inside
+
+    def add(self, ids: Int) -> None:
+        """Add sorted ids."""
+        if not len(ids):
+            return
+        cuts = np.flatnonzero(np.diff(ids) > 1)
+        runs = np.column_stack([ids[np.r_[0, cuts + 1]], ids[np.r_[cuts, len(ids) - 1]]])
+        if len(runs) == 1:
+            self.add_span(int(runs[0, 0]), int(runs[0, 1]))
+        else:
+            self._spans = _merged(np.vstack([self._spans, runs]))
+
+    def add_span(self, first: int, last: int) -> None:
+        """Add the ids from first to last."""
+        if len(self._spans) and self._spans[-1, 1] + 1 == first:
+            self._spans[-1, 1] = last
+        else:
+            self._spans = _merged(np.vstack([self._spans, np.array([[first, last]], np.int64)]))
+
+    def end_of(self, value: int) -> int | None:
+        """Return the last id of the interval that holds ``value``, None if none does."""
+        place = int(np.searchsorted(self._spans[:, 0], value, side="right")) - 1
+        inside = place >= 0 and value <= self._spans[place, 1]
+        return int(self._spans[place, 1]) if inside else None
+
+    def spans(self) -> list[tuple[int, int]]:
+        """Return the intervals, in order."""
+        return [(int(first), int(last)) for first, last in self._spans]
+
+    def holes(self) -> list[tuple[int, int]]:
+        """Return what is missing between the intervals, in order."""
+        return [(int(a) + 1, int(b) - 1) for a, b in zip(self._spans[:-1, 1], self._spans[1:, 0], strict=True)]
+
+    def to_array(self) -> NDArray[np.int64]:
+        """Return the intervals as n x 2 integers."""
+        return self._spans
+
+    def __len__(self) -> int:
+        """Return the number of intervals."""
+        return len(self._spans)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read back ``to_array().tobytes()``."""
+        return cls(np.frombuffer(data, np.int64).reshape(-1, 2).copy())
+
+
+def _merged(spans: Int) -> Int:
+    """Sort intervals and join those that overlap or touch."""
+    spans = spans[np.argsort(spans[:, 0], kind="stable")]
+    reach = np.maximum.accumulate(spans[:, 1])
+    begins = np.r_[True, spans[1:, 0] > reach[:-1] + 1]
+    ends = np.r_[begins[1:], True]
+    return np.ascontiguousarray(np.column_stack([spans[begins, 0], reach[ends]]))

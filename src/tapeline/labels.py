@@ -1,0 +1,120 @@
+"""Labels: what became of an instrument a horizon later, in time and never by counting rows.
+
+A label of the row at ``as_of`` is known at ``as_of + horizon``, not before: that instant travels with it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tapeline.clock import format_duration
+from tapeline.errors import InputError, UsageError
+from tapeline.types import Float, Int, Records, Timeframe
+
+
+def log_return(now: float, before: float) -> float:
+    """Return ln(now / before), NaN unless both prices are finite and positive.
+
+    One scalar formula serves the live row and the whole history, so both get the same bits.
+
+    >>> round(log_return(101.0, 100.0), 6), log_return(1.0, 0.0)
+    (0.00995, nan)
+    """
+    if not (0 < now < math.inf and 0 < before < math.inf):
+        return math.nan
+    return math.log(now / before)
+
+
+def horizon_rows(timeframe: Timeframe, horizon: int) -> int:
+    """Return how many steps of the timeframe a horizon in ns spans.
+
+    Raises:
+        UsageError: the horizon is not a positive multiple of the step.
+
+    >>> horizon_rows(Timeframe.parse("1m"), 300_000_000_000)
+    5
+    """
+    if horizon <= 0 or horizon % timeframe.step:
+        step = format_duration(timeframe.step)
+        raise UsageError(
+            f"horizon on timeframe {timeframe}",
+            "is not on the grid",
+            expected=f"a positive multiple of {step}",
+            was=format_duration(horizon) if horizon > 0 else f"{horizon} ns",
+            next_step=f"try {format_duration(5 * timeframe.step)}",
+        )
+    return horizon // timeframe.step
+
+
+def forward_return(candles: Records, timeframe: Timeframe, horizon: int) -> tuple[Float, Int]:
+    """Label each candle with the log return of the close over the horizon after it.
+
+    ``ln(close(as_of + horizon) / close(as_of))`` where the later candle is the one whose ``close_time`` is exactly
+    ``as_of + horizon``.
+
+    Args:
+        candles: n records of `CANDLE`, ``close_time`` strictly rising.
+        timeframe: the grid of the candles.
+        horizon: ns, a positive multiple of the grid's step.
+
+    Returns:
+        The labels (n), NaN where no such candle exists, where either is incomplete or where the grid restarts in
+        between; and ``known_at`` (n), ns UTC.
+
+    Raises:
+        UsageError: the horizon is not on the grid.
+        InputError: the candles are not in order.
+    """
+    horizon_rows(timeframe, horizon)
+    later = _matching(candles, horizon)
+    labels = np.full(len(candles), np.nan)
+    rows = np.flatnonzero(later >= 0)
+    close = candles["close"].tolist()
+    labels[rows] = [log_return(close[end], close[start]) for start, end in zip(rows.tolist(), later[rows], strict=True)]
+    return labels, candles["close_time"] + horizon
+
+
+def past_return(candles: Records, timeframe: Timeframe, horizon: int) -> Float:
+    """Return each candle's log return over the horizon that ends with it; NaN as in `forward_return`.
+
+    It is the input of the momentum and mean reversion baselines.
+    """
+    horizon_rows(timeframe, horizon)
+    later = _matching(candles, horizon)
+    values = np.full(len(candles), np.nan)
+    rows = np.flatnonzero(later >= 0)
+    close = candles["close"].tolist()
+    ends = later[rows]
+    values[ends] = [log_return(close[end], close[start]) for start, end in zip(rows.tolist(), ends, strict=True)]
+    return values
+
+
+def direction(returns: Float) -> Float:
+    """Turn returns into two classes: 1 where the return is > 0, else 0; NaN stays NaN.
+
+    A price that did not move has not gone up: so P(1) is the probability that the return is positive, without a
+    condition on there being a move.
+
+    >>> direction(np.array([0.1, 0.0, -0.1, np.nan])).tolist()
+    [1.0, 0.0, 0.0, nan]
+    """
+    return np.where(np.isnan(returns), np.nan, (returns > 0).astype(np.float64))
+
+
+def _matching(candles: Records, horizon: int) -> Int:
+    """Return for each candle the row of the one a horizon later, -1 where there is none to trust."""
+    close_time = candles["close_time"]
+    n = len(close_time)
+    if n == 0:
+        return np.empty(0, np.int64)
+    if np.any(np.diff(close_time) <= 0):
+        row = int(np.flatnonzero(np.diff(close_time) <= 0)[0]) + 1
+        raise InputError(f"candles row {row}", "are out of order", expected="close_time rising", was=close_time[row])
+    later = np.searchsorted(close_time, close_time + horizon)
+    found = np.minimum(later, n - 1)
+    restarts = np.cumsum(candles["restart"])
+    good = (close_time[found] == close_time + horizon) & (restarts[found] == restarts)
+    good &= candles["complete"] & candles["complete"][found]
+    return np.where(good, found, -1).astype(np.int64)

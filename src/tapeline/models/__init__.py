@@ -1,0 +1,1 @@
+"""Models: one file a family, found by itself (`tapeline.models.base.find_models`)."""

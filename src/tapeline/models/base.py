@@ -1,0 +1,203 @@
+"""The contract of a model, how models are found, and what they share.
+
+A model is one class in one file of this folder, in a module that an installed package names under the entry point
+group ``tapeline.models``, or in a Python file whose path the user gives. Its key is (name, target).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import json
+import math
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from tapeline.errors import InputError, UnknownName, UsageError
+from tapeline.types import Float
+
+TARGETS = ("return", "direction")
+State = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What each input added to a prediction.
+
+    ``base`` and the ``contributions`` (one per column) add up to the prediction in ``unit``: the log return itself, or
+    the log odds of going up. ``exact`` is false where the model is not a sum of its inputs.
+    """
+
+    base: float
+    contributions: tuple[float, ...]
+    unit: str
+
+
+class Model(ABC):
+    """Learn from rows, predict one number a row, and be saved as JSON.
+
+    Attributes:
+        name: the family, such as ``huber``.
+        target: ``return`` (the prediction is the expected log return) or ``direction`` (the probability that the
+            return is positive, strictly between 0 and 1).
+        baseline: whether it is what others must beat.
+
+    A model carries its own preprocessing, learns the same from the same rows and seed, and predicts a row to the same
+    bits alone and among others.
+    """
+
+    name: ClassVar[str]
+    target: ClassVar[str]
+    baseline: ClassVar[bool] = False
+
+    @abstractmethod
+    def fit(self, rows: Float, labels: Float, *, seed: int, overlap: int = 1, past: int = -1) -> Self:
+        """Learn, and return itself.
+
+        Args:
+            rows: finite inputs in order of time (n x k).
+            labels: outcomes (n).
+            seed: of all randomness.
+            overlap: how many consecutive rows share a part of their outcome: what an inner split by time leaves out.
+            past: the column with the return over the horizon before the row.
+        """
+
+    @abstractmethod
+    def predict(self, rows: Float) -> Float:
+        """Return one number per row (n x k -> n)."""
+
+    @abstractmethod
+    def explain(self, row: Float) -> Explanation:
+        """Return what each of the k inputs of one row added to its prediction."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """Return everything learnt, as plain JSON values."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls, state: State) -> Self:
+        """Make the model again from what `state` gave."""
+
+    def dump(self) -> bytes:
+        """Save as JSON; the same model gives the same bytes."""
+        content = {"model": self.name, "target": self.target, "state": self.state()}
+        return json.dumps(content, sort_keys=True, allow_nan=False).encode()
+
+    @classmethod
+    def load(cls, raw: bytes) -> Self:
+        """Read what `dump` gave; runs no code of the artefact.
+
+        Raises:
+            InputError: the bytes are not such a model.
+        """
+        where = f"model {cls.name} ({cls.target})"
+        try:
+            content = json.loads(raw)
+            found = (content["model"], content["target"])
+            made = cls.from_state(content["state"]) if found == (cls.name, cls.target) else None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(where, "cannot be read", expected="the JSON of such a model", was=raw[:40]) from error
+        if made is None:
+            was = " ".join(map(str, found))
+            raise InputError(where, "is another model", expected=f"{cls.name} ({cls.target})", was=was)
+        return made
+
+
+def find_models(paths: Sequence[str | Path] = ()) -> dict[tuple[str, str], type[Model]]:
+    """Return every model by (name, target): ours, those of entry points, those in the files given.
+
+    Raises:
+        UsageError: a file cannot be imported, or two models have one key.
+    """
+    found: dict[tuple[str, str], type[Model]] = {}
+    for module in _modules(paths):
+        for kind in _models_in(module):
+            key = (kind.name, kind.target)
+            other = found.setdefault(key, kind)
+            if other is not kind:
+                rule = "one class for each name and target"
+                raise UsageError(f"model {kind.name}", "exists twice", expected=rule, was=f"{other} and {kind}")
+    return dict(sorted(found.items(), key=lambda item: (not item[1].baseline, item[0])))
+
+
+def model_class(name: str, target: str, paths: Sequence[str | Path] = ()) -> type[Model]:
+    """Return the model of a name and target.
+
+    Raises:
+        UnknownName: there is none; the text lists those there are.
+    """
+    found = find_models(paths)
+    if (name, target) not in found:
+        names = ", ".join(sorted({known for known, _ in found}))
+        raise UnknownName(f"model {name} ({target})", "is not known", expected=f"one of {names}", was=name)
+    return found[name, target]
+
+
+def _modules(paths: Sequence[str | Path]) -> Iterator[ModuleType]:
+    package = importlib.import_module("tapeline.models")
+    for info in pkgutil.iter_modules(package.__path__):
+        yield importlib.import_module(f"{package.__name__}.{info.name}")
+    for entry in entry_points(group="tapeline.models"):
+        loaded = entry.load()
+        yield loaded if inspect.ismodule(loaded) else importlib.import_module(loaded.__module__)
+    for path in paths:
+        yield _from_file(Path(path))
+
+
+def _from_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"tapeline_user_models.{path.stem}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        rule = "the path of a .py file"
+        raise UsageError(f"models file {path}", "is not a Python file", expected=rule, was=str(path))
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError) as error:
+        raise UsageError(f"models file {path}", f"cannot be imported: {error}") from error
+    return module
+
+
+def _models_in(module: ModuleType) -> Iterator[type[Model]]:
+    for kind in vars(module).values():
+        ours = inspect.isclass(kind) and issubclass(kind, Model) and kind.__module__ == module.__name__
+        if ours and not inspect.isabstract(kind) and hasattr(kind, "name") and hasattr(kind, "target"):
+            if kind.target not in TARGETS:
+                rule = " or ".join(TARGETS)
+                raise UsageError(f"model {kind.name}", "has no such target", expected=rule, was=kind.target)
+            yield kind
+
+
+def share_up(labels: Float) -> float:
+    """Return Laplace's estimate (ups + 1) / (n + 2): never 0 or 1, so that no log loss is infinite."""
+    return (float(labels.sum()) + 1) / (len(labels) + 2)
+
+
+def log_odds(p: float) -> float:
+    """Return ln(p / (1 - p))."""
+    return math.log(p / (1 - p))
+
+
+def probability(scores: Float) -> Float:
+    """Turn log odds (n) into probabilities, held inside [1e-9, 1 - 1e-9].
+
+    One number at a time by libm: vectorised exponentials may round a row differently alone and among others.
+    """
+    return np.array([1 / (1 + math.exp(-min(max(score, -20.7), 20.7))) for score in scores.tolist()])
+
+
+def inner_split(rows: int, overlap: int, share: float = 0.2) -> tuple[slice, slice]:
+    """Split training rows by time: the last ``share`` to choose by, the earlier ones less ``overlap`` to learn from."""
+    cut = rows - max(1, round(rows * share))
+    return slice(0, max(1, cut - overlap)), slice(cut, rows)
+
+

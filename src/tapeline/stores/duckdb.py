@@ -1,0 +1,337 @@
+"""The DuckDB store: one file, one owner, one transaction per flush. The default.
+
+It is not a server: while a process has the file open for writing no other opens it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tapeline.errors import BrokenInvariant, StoreLocked, UnreadableFile
+from tapeline.stores import _duckdb_schema as schema
+from tapeline.stores._conform import SCANNED, Question, conform, kind_named, one_per_key, without
+from tapeline.stores._duckdb_errors import translated
+from tapeline.stores._duckdb_schema import quoted
+from tapeline.stores._duckdb_sql import query
+from tapeline.stores._duckdb_tape import stream
+from tapeline.stores._duckdb_tools import Source, first_number, make_views, sizes
+from tapeline.stores.base import KINDS, Kind, Size
+
+_OPEN: WeakValueDictionary[str, DuckDBStore] = WeakValueDictionary()
+_BLOCK = 1 << 16
+
+
+class DuckDBStore:
+    """Keep rows in a DuckDB file, made where it is missing.
+
+    Args:
+        path: the file.
+        read_only: change nothing; several processes may read while none writes.
+        memory_limit: what DuckDB may take, such as ``"1GB"``; beyond it spills to ``<path>.tmp``.
+        threads: how many DuckDB may use; all cores by default.
+        checkpoint_bytes: size of the write-ahead log at which it is merged into the file.
+
+    Raises:
+        StoreLocked: another process, or this one, has it open.
+        StoreUnavailable: the folder cannot be written or read.
+        SchemaMismatch: it is of a newer Tapeline, of another DuckDB, or of something else.
+        UnreadableFile: it is missing (read-only), or no DuckDB database.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        read_only: bool = False,
+        memory_limit: str | None = None,
+        threads: int | None = None,
+        checkpoint_bytes: int = 16 << 20,
+    ) -> None:
+        self.path = Path(path)
+        self.read_only = read_only
+        self._where = f"database {self.path}"
+        self._closed = True
+        self._in_transaction = False
+        self._newest: dict[tuple[str, str], int | None] = {}
+        self._prepared: set[str] = set()
+        self._sources = {name: Source(kind.schema.empty_table()) for name, kind in KINDS.items()}
+        self._claim()
+        wanted = {"memory_limit": memory_limit, "threads": threads, "checkpoint_threshold": f"{checkpoint_bytes}B"}
+        options = {name: str(value) for name, value in wanted.items() if value is not None}
+        with translated(self._where):
+            self._connection = _connect(self.path, options, read_only=read_only)
+        self._closed = False
+        try:
+            with translated(self._where):
+                schema.upgrade(self._connection, self._where, read_only=read_only)
+                for name, source in self._sources.items():
+                    self._connection.register(f"rows of {name}", source)
+        except BaseException:
+            self.close()
+            raise
+        _OPEN[self._real] = self
+
+    def _claim(self) -> None:
+        """Refuse a second store on a file: DuckDB would let one process share it, and our cache would lie."""
+        self._real = os.path.realpath(self.path)
+        other = _OPEN.get(self._real)
+        if other is not None and not other._closed:
+            was = f"this process (PID {os.getpid()})"
+            raise StoreLocked(self._where, "is open already", expected="one owner", was=was, next_step="close it first")
+        if self.read_only and not self.path.exists():
+            step = "run tapeline import first, or correct the path"
+            raise UnreadableFile(self._where, "is missing", expected="a file", was=str(self.path), next_step=step)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make all writes inside it happen together or not at all. Does not nest."""
+        if self._in_transaction:
+            raise BrokenInvariant(self._where, "a transaction was begun inside another")
+        with translated(self._where):
+            self._connection.execute("BEGIN")
+        self._in_transaction, done = True, False
+        try:
+            yield
+            with translated(self._where):
+                self._connection.execute("COMMIT")
+            done = True
+        finally:
+            self._in_transaction = False
+            if not done:
+                self._roll_back()
+
+    def _roll_back(self) -> None:
+        try:
+            self._connection.execute("ROLLBACK")
+        except duckdb.Error:
+            return  # a failed COMMIT has rolled back already
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._in_transaction else self.transaction()
+
+    def append(self, kind: str, rows: pa.Table) -> int:
+        """Add the rows whose key is not stored yet, and return how many that were."""
+        known = kind_named(kind)
+        fresh = one_per_key(known, conform(known, rows), last=False)
+        if not len(fresh):
+            return 0
+        with self._writing(), translated(self._where):
+            if kind not in SCANNED:
+                return self._insert(known, fresh, "INSERT OR IGNORE")
+            return self._insert_scanned(known, self._without_stored(known, fresh))
+
+    def upsert(self, kind: str, rows: pa.Table) -> None:
+        """Add rows, replacing those whose key is stored. Within ``rows`` the last row of a key wins."""
+        known = kind_named(kind)
+        fresh = one_per_key(known, conform(known, rows), last=True)
+        if not len(fresh):
+            return
+        with self._writing(), translated(self._where):
+            if kind not in SCANNED:
+                self._insert(known, fresh, "INSERT OR REPLACE")
+                return
+            if self._reaches_back(known, fresh):
+                with self._batch(fresh.select(known.key)):
+                    first_number(self._connection, f"DELETE FROM {kind} USING batch WHERE {_same_key(known, fresh)}")
+            self._insert_scanned(known, fresh)
+
+    def delete(
+        self, kind: str, instrument: str, *, start: int | None = None, end: int | None = None, **equal: str
+    ) -> int:
+        """Remove an instrument's rows in [start, end) of the kind's time, where columns equal; return how many."""
+        where, values = _where_sql(Question(kind_named(kind), instrument, start, end, equal=equal))
+        with self._writing(), translated(self._where):
+            return first_number(self._connection, f"DELETE FROM {kind}{where}", values)
+
+    def read(
+        self,
+        kind: str,
+        *,
+        instrument: str | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        as_of: int | None = None,
+        limit: int | None = None,
+        **equal: str,
+    ) -> pa.Table:
+        """Return rows in [start, end) of the kind's time, known at or before ``as_of``, in the kind's order."""
+        question = Question(kind_named(kind), instrument, start, end, as_of, equal)
+        where, values = _where_sql(question)
+        columns = schema.columns_of(kind)
+        order = [columns[name].stored for name in question.kind.order]
+        source = f"SELECT * FROM {kind}{where}"
+        if limit is not None:
+            source += f" ORDER BY {', '.join(f'{name} DESC' for name in order)} LIMIT {max(0, int(limit))}"
+        shown = ", ".join(f"{column.out} AS {quoted(name)}" for name, column in columns.items())
+        return self._table(f"SELECT {shown} FROM ({source}) ORDER BY {', '.join(order)}", values, question.kind)
+
+    def tape(self, instrument: str, *, after: tuple[int, int] | None = None, rows: int = 1 << 20) -> Iterator[pa.Table]:
+        """Yield an instrument's trades in the order of the tape, in tables of at most ``rows`` rows."""
+        found = self.read("instruments", instrument=instrument)["contiguous"].to_pylist()
+        return stream(self._connection, self._where, instrument, after, rows, by_id=found == [True])
+
+    def seen(self, instrument: str, rows: pa.Table) -> pa.Table:
+        """Return the stored trades whose trade_id is among those of ``rows``, ordered by trade_id."""
+        known = KINDS["trades"]
+        ids = rows.select(["trade_id"])
+        low = pc.min(ids["trade_id"]).as_py()
+        tables = [kind for kind in ("trades", "late_trades") if low is not None and self._stores(kind, instrument, low)]
+        if not tables:
+            return known.schema.empty_table()
+        high = pc.max(ids["trade_id"]).as_py()
+        shown = ", ".join(f"{c.out} AS {quoted(n)}" for n, c in schema.columns_of("trades").items())
+        part = "SELECT {shown}, {rank} AS rank FROM {kind} SEMI JOIN batch USING (trade_id) WHERE {where}"
+        where = f"instrument = $1 AND trade_id BETWEEN {low} AND {high}"
+        parts = [part.format(shown=shown, rank=rank, kind=kind, where=where) for rank, kind in enumerate(tables)]
+        source = " UNION ALL ".join(parts)
+        first = "QUALIFY row_number() OVER (PARTITION BY trade_id ORDER BY rank) = 1" if len(parts) > 1 else ""
+        with self._batch(ids):
+            return self._table(f"SELECT * EXCLUDE rank FROM ({source}) {first} ORDER BY trade_id", [instrument], known)
+
+    def sql(self, text: str, *, limit: int | None = None) -> pa.Table:
+        """Answer one reading SQL statement with at most ``limit`` rows, of what is committed.
+
+        Raises:
+            UsageError: it is not one statement, it writes, or DuckDB refuses it.
+        """
+        with self._connection.cursor() as cursor:
+            return query(cursor, text, limit=limit)
+
+    def sizes(self) -> Mapping[str, Size]:
+        """Return what each kind takes, by name: its blocks in the file, after a checkpoint where it can be made."""
+        self.checkpoint()
+        with translated(self._where):
+            return sizes(self._connection)
+
+    def checkpoint(self) -> None:
+        """Merge the write-ahead log into the file."""
+        if not self.read_only and not self._in_transaction:
+            with translated(self._where):
+                self._connection.execute("CHECKPOINT")
+
+    def close(self) -> None:
+        """Release the file. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            with translated(self._where):
+                self._connection.close()
+
+    def _table(self, text: str, values: list[Any], kind: Kind) -> pa.Table:
+        with translated(self._where):
+            return self._connection.sql(text, params=values).to_arrow_table().cast(kind.schema)
+
+    @contextmanager
+    def _batch(self, rows: pa.Table) -> Iterator[None]:
+        """Let SQL see ``rows`` as the table ``batch``."""
+        self._connection.register("batch", rows)
+        try:
+            yield
+        finally:
+            self._connection.unregister("batch")
+
+    def _insert(self, kind: Kind, rows: pa.Table, verb: str) -> int:
+        """Run the insert of a kind, planned once: planning it takes longer than a small flush."""
+        prepared = quoted(f"{verb} {kind.name}")
+        if prepared not in self._prepared:
+            columns = schema.columns_of(kind.name).values()
+            into = ", ".join(column.stored for column in columns)
+            values = ", ".join(column.into for column in columns)
+            source = f"SELECT {values} FROM {quoted(f'rows of {kind.name}')}"
+            self._connection.execute(f"PREPARE {prepared} AS {verb} INTO {kind.name} ({into}) {source}")
+            self._prepared.add(prepared)
+        with self._sources[kind.name].holding(rows):
+            added = first_number(self._connection, f"EXECUTE {prepared}")
+        if kind.name == "feature_sets":
+            make_views(self._connection)
+        return added
+
+    def _insert_scanned(self, kind: Kind, rows: pa.Table) -> int:
+        """Insert rows known to be new, and remember how far each instrument has come."""
+        if not len(rows):
+            return 0
+        for instrument, _, high in _spans(kind, rows):
+            newest = self._newest_of(kind.name, instrument)
+            self._newest[kind.name, instrument] = high if newest is None else max(high, newest)
+        return self._insert(kind, rows, "INSERT")
+
+    def _newest_of(self, kind: str, instrument: str) -> int | None:
+        """Return the largest number in the key that an instrument has stored, or one above it."""
+        if (kind, instrument) not in self._newest:
+            number = schema.columns_of(kind)[KINDS[kind].key[-1]].stored
+            text = f"SELECT max({number}) FROM {kind} WHERE instrument = ?"
+            self._newest[kind, instrument] = self._connection.execute(text, [instrument]).fetchall()[0][0]
+        return self._newest[kind, instrument]
+
+    def _stores(self, kind: str, instrument: str, number: int) -> bool:
+        with translated(self._where):
+            newest = self._newest_of(kind, instrument)
+        return newest is not None and number <= newest
+
+    def _reaches_back(self, kind: Kind, rows: pa.Table) -> bool:
+        """Say whether a row could be stored already."""
+        return any(self._stores(kind.name, instrument, low) for instrument, low, _ in _spans(kind, rows))
+
+    def _without_stored(self, kind: Kind, rows: pa.Table) -> pa.Table:
+        if not self._reaches_back(kind, rows):
+            return rows
+        places = rows.select(kind.key).append_column("place", pa.array(np.arange(len(rows))))
+        with self._batch(places):
+            text = f"SELECT DISTINCT batch.place FROM {kind.name}, batch WHERE {_same_key(kind, rows)}"
+            stored = self._connection.sql(text).to_arrow_table()["place"].to_numpy()
+        return without(rows, stored)
+
+
+def _connect(path: Path, options: Mapping[str, str], *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    """Open a database that reads no other file, loads no extension and keeps its settings."""
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "enable_external_access": "false",
+        "default_block_size": str(_BLOCK),
+        **options,
+    }
+    connection = duckdb.connect(path, read_only=read_only, config=config)
+    connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET lock_configuration = true")
+    return connection
+
+
+def _spans(kind: Kind, rows: pa.Table) -> list[tuple[str, int, int]]:
+    """Return (instrument, smallest, largest) of the number in the key, for each instrument."""
+    number = kind.key[-1]
+    names = pc.min_max(rows["instrument"]).as_py()
+    if names["min"] == names["max"]:
+        ends = pc.min_max(rows[number]).as_py()
+        return [(names["min"], ends["min"], ends["max"])]
+    spans = rows.group_by("instrument").aggregate([(number, "min"), (number, "max")])
+    columns = [spans[name].to_pylist() for name in ("instrument", f"{number}_min", f"{number}_max")]
+    return list(zip(*columns, strict=True))
+
+
+def _same_key(kind: Kind, rows: pa.Table) -> str:
+    """Return the condition that a stored row has the key of a row of ``batch``, which holds ``rows``."""
+    columns = schema.columns_of(kind.name)
+    stored = columns[kind.key[-1]].stored
+    number = rows[kind.key[-1]]
+    equal = [f"{kind.name}.{columns[name].stored} = batch.{quoted(name)}" for name in kind.key]
+    near = f"{kind.name}.{stored} BETWEEN {pc.min(number).as_py()} AND {pc.max(number).as_py()}"
+    return " AND ".join([*equal, near])
+
+
+def _where_sql(question: Question) -> tuple[str, list[Any]]:
+    columns = schema.columns_of(question.kind.name)
+    asked: list[tuple[str, str, Any]] = [(name, "=", text) for name, text in question.texts().items()]
+    asked += question.bounds()
+    tests = [f"{_filtered(columns[name])} {sign} ?" for name, sign, _ in asked]
+    return (" WHERE " + " AND ".join(tests) if tests else ""), [value for _, _, value in asked]
+
+
+def _filtered(column: schema.Column) -> str:
+    return f"({column.out})" if column.out != column.stored else column.stored

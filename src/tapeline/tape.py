@@ -1,0 +1,96 @@
+"""The tape as a store keeps it: trades in canonical order with the decisions between them, and frames cut for tests.
+
+The canonical order is by id where ids are contiguous, otherwise by (ts_event, id). A decision follows all trades up
+to its position. Whatever reads the tape reads it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tapeline.errors import UnknownName
+from tapeline.pipeline import Layout, Pipeline
+from tapeline.stores.base import Store
+from tapeline.stores.rows import to_decisions, to_frame
+from tapeline.types import CANDLE, Decision, DecisionKind, Frame, Records
+
+Record = Frame | Decision
+
+
+@dataclass(frozen=True, slots=True)
+class TapeInfo:
+    """What a store knows of an instrument's tape."""
+
+    instrument: str
+    venue: str
+    id_kind: str
+    contiguous: bool
+    first_seen: int
+
+
+def instruments(store: Store) -> list[TapeInfo]:
+    """Return the instruments a store holds, by name."""
+    return [TapeInfo(**row) for row in store.read("instruments").to_pylist()]
+
+
+def info(store: Store, instrument: str) -> TapeInfo:
+    """Return what a store knows of an instrument.
+
+    Raises:
+        UnknownName: it holds none of that name; the text lists those it holds.
+    """
+    known = {entry.instrument: entry for entry in instruments(store)}
+    if instrument not in known:
+        listed = ", ".join(known) or "nothing imported yet"
+        raise UnknownName(
+            f"instrument {instrument}", "is not in this database", expected=f"one of: {listed}", was=instrument
+        )
+    return known[instrument]
+
+
+def decisions(store: Store, instrument: str) -> list[Decision]:
+    """Return an instrument's decisions in the order in which they take effect."""
+    stored = to_decisions(store.read("decisions", instrument=instrument))
+    return sorted(stored, key=lambda decision: decision.position)
+
+
+def records(
+    store: Store, tape: TapeInfo, *, after: tuple[int, int] | None = None, rows: int = 1 << 19
+) -> Iterator[Record]:
+    """Yield an instrument's tape in canonical order.
+
+    Args:
+        store: where it is kept.
+        tape: whose tape.
+        after: (ts_event, trade_id) of the last trade already had; decisions up to it are left out too.
+        rows: how many trades a frame has at most.
+    """
+    column = 1 if tape.contiguous else 0
+    left = [entry for entry in decisions(store, tape.instrument) if after is None or entry.position >= after[column]]
+    for table in store.tape(tape.instrument, after=after, rows=rows):
+        frame = to_frame(tape.instrument, table)
+        keys = frame.trade_id if tape.contiguous else frame.ts_event
+        at = 0
+        while left and len(keys) and left[0].position < keys[-1]:
+            cut = int(np.searchsorted(keys, left[0].position, side="right"))
+            if cut > at:
+                yield frame.take(slice(at, cut))
+            at = max(at, cut)
+            yield left.pop(0)
+        if at < len(frame):
+            yield frame.take(slice(at, None))
+    yield from left
+
+
+def fold_candles(store: Store, tape: TapeInfo, layout: Layout) -> Records:
+    """Fold an instrument's whole tape into candles of the layout's first timeframe."""
+    pipeline = Pipeline(tape.instrument, layout)
+    timeframe = layout.timeframes[0]
+    parts = [np.empty(0, CANDLE)]
+    for record in records(store, tape):
+        if isinstance(record, Frame) or record.kind is not DecisionKind.MODEL:
+            parts += filter(len, [pipeline.feed(record).candles.get(timeframe, parts[0])])
+    return np.concatenate(parts)

@@ -1,0 +1,1 @@
+"""Conformance suites for people who add parts; they need pytest and hypothesis."""
