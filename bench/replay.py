@@ -1,6 +1,7 @@
 """Replay of a tape to 1m, 5m and 1h candles and the ``technical`` features, beside Polars and pandas + TA-Lib.
 
-All read the same Parquet file, warm in the page cache, in alternating runs of one process. Polars makes the candles
+All read the same trades from Parquet, warm in the page cache, in alternating runs of one process: we from our store
+through the runner of ``tapeline replay``, the peers from a plain file that suits them better. Polars makes the candles
 only; pandas + TA-Lib makes candles and features. The results must be equal before any time counts.
 """
 
@@ -18,9 +19,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+
 import results
 from peers import pandas_talib, polars_candles, replayed, tape
-
+from tapeline.stores.duckdb import DuckDBStore
 from tapeline.types import Float, Timeframe
 
 SIZES = [Timeframe.parse(name).size for name in replayed.TIMEFRAMES]
@@ -38,16 +40,15 @@ print(time.perf_counter() - begin)
 def main() -> None:
     """Run the bench."""
     options = _options()
-    folder = Path(options.folder)
     command = f"python bench/replay.py --trades {options.trades} --repeat {options.repeat}"
-    files = tape.make(folder, options.trades)
-    _print_sizes(files, options.trades)
-    _check(files)
+    made = tape.make(Path(options.folder), options.trades)
+    _print_sizes(made, Path(options.folder))
+    _check(made)
     ours, polars, pandas = _alternate(
         [
-            lambda: replayed.replay(files),
-            lambda: polars_candles.candles(files, SIZES),
-            lambda: [pandas_talib.technical(table) for table in pandas_talib.candles(files, SIZES).values()],
+            lambda: replayed.replay(made),
+            lambda: polars_candles.candles(made.plain, SIZES),
+            lambda: [pandas_talib.technical(table) for table in pandas_talib.candles(made.plain, SIZES).values()],
         ],
         options.repeat,
     )
@@ -83,10 +84,10 @@ def _alternate(runs: Sequence[Callable[[], object]], repeat: int) -> list[float]
     return [statistics.median(taken) for taken in times]
 
 
-def _check(files: Sequence[Path]) -> None:
+def _check(made: tape.Tape) -> None:
     """Stop unless all make the same candles and features; ours has no candle that is not closed."""
-    ours = replayed.replay(files)
-    for peer in (polars_candles.candles(files, SIZES), pandas_talib.candles(files, SIZES)):
+    ours = replayed.replay(made)
+    for peer in (polars_candles.candles(made.plain, SIZES), pandas_talib.candles(made.plain, SIZES)):
         for name, size in zip(replayed.TIMEFRAMES, SIZES, strict=True):
             candles = ours.candles[name]
             _equal(f"{name} open_time", candles["open_time"].astype(np.float64), peer[size]["ts_event"])
@@ -116,9 +117,17 @@ def _first_calls() -> tuple[float, float]:
     return first, cached
 
 
-def _print_sizes(files: Sequence[Path], trades: int) -> None:
-    size = sum(file.stat().st_size for file in files)
-    print(f"tape: {trades:,} trades, {size / trades:.2f} bytes a trade in Parquet")
+def _print_sizes(made: tape.Tape, folder: Path) -> None:
+    """Print what a trade takes on disk, in Parquet and, of the first million trades, in DuckDB."""
+    parquet = sum(file.stat().st_size for file in made.store.rglob("*.parquet")) / made.trades
+    database = folder / "sizes.duckdb"
+    database.unlink(missing_ok=True)
+    few = min(made.trades, 1_000_000)
+    store = DuckDBStore(database)
+    tape.fill(store, few)
+    store.close()
+    print(f"bytes a trade: {parquet:.2f} in Parquet, {database.stat().st_size / few:.2f} in DuckDB")
+    database.unlink()
 
 
 if __name__ == "__main__":

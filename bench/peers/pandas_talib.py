@@ -12,10 +12,9 @@ import talib
 from tapeline.types import Float
 
 
-def candles(files: Sequence[Path], sizes: Sequence[int]) -> dict[int, dict[str, Float]]:
-    """Return per window size (ns) the columns of all its candles; the order of the files is trusted."""
-    columns = ["ts_event", "price", "qty", "side", "count"]
-    trades = pd.concat([pd.read_parquet(file, columns=columns) for file in files], ignore_index=True)
+def candles(file: Path, sizes: Sequence[int]) -> dict[int, dict[str, Float]]:
+    """Return per window size (ns) the columns of all its candles; the order of the file is trusted."""
+    trades = pd.read_parquet(file)
     trades.index = pd.DatetimeIndex(trades.pop("ts_event"))
     trades["quote"] = trades["price"] * trades["qty"]
     trades["bought"] = trades["qty"].where(trades["side"] > 0, 0.0)
@@ -37,9 +36,9 @@ def _resampled(trades: pd.DataFrame, size: int) -> dict[str, Float]:
     table["volume"], table["quote_volume"] = sums["qty"], sums["quote"]
     table["vwap"] = sums["quote"].div(sums["qty"]).where(rows > 0)
     table["trades"], table["buy_volume"] = sums["count"], sums["bought"]
-    table["realized_vol"] = np.sqrt((sums["squared"] - first).clip(lower=0.0)).where(rows > 1)
+    table["realized_vol"] = (sums["squared"] - first).clip(lower=0.0).pow(0.5).where(rows > 1)
     times = table.index.to_numpy("datetime64[ns]").astype(np.int64)
-    return {"ts_event": times.astype(np.float64), **{name: table[name].to_numpy(np.float64) for name in table}}
+    return {"ts_event": times.astype(np.float64)} | {str(name): table[name].to_numpy(np.float64) for name in table}
 
 
 def technical(candles: dict[str, Float]) -> dict[str, Float]:

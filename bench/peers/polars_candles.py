@@ -1,4 +1,4 @@
-"""Candles by Polars: a lazy scan of the same file, all cores, every timeframe from the trades, in one collection."""
+"""Candles by Polars: a lazy scan of the plain file, all cores, every timeframe from the trades, in one collection."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ COLUMNS = ("open", "high", "low", "close", "volume", "quote_volume", "vwap", "tr
 _PREVIOUS_CLOSE = ("open", "high", "low", "close")
 
 
-def candles(files: Sequence[Path], sizes: Sequence[int]) -> dict[int, dict[str, Float]]:
-    """Return per window size (ns) the columns of all its candles; the order of the files is trusted."""
-    trades = pl.scan_parquet(files).select("ts_event", "price", "qty", "side", "count").set_sorted("ts_event")
+def candles(file: Path, sizes: Sequence[int]) -> dict[int, dict[str, Float]]:
+    """Return per window size (ns) the columns of all its candles; the order of the file is trusted."""
+    trades = pl.scan_parquet(file).set_sorted("ts_event")
     trades = trades.with_columns(
         quote=pl.col("price") * pl.col("qty"),
         bought=pl.when(pl.col("side") > 0).then(pl.col("qty")).otherwise(0.0),
@@ -46,7 +46,9 @@ def _filled(frame: pl.DataFrame, size: int) -> dict[str, Float]:
     """Add the candles of quiet periods, and the columns that follow from the others."""
     times = frame["ts_event"]
     grid = pl.DataFrame({"ts_event": np.arange(times[0], times[-1] + size, size)})
-    full = grid.join(frame, on="ts_event", how="left", maintain_order="left").with_columns(pl.col("close").forward_fill())
+    full = grid.join(frame, on="ts_event", how="left", maintain_order="left").with_columns(
+        pl.col("close").forward_fill()
+    )
     full = full.with_columns(
         *(pl.col(name).fill_null(pl.col("close")) for name in _PREVIOUS_CLOSE[:3]),
         *(pl.col(name).fill_null(0) for name in ("volume", "quote_volume", "trades", "buy_volume", "rows")),

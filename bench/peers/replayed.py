@@ -1,23 +1,24 @@
-"""What we do of that work: the file through the real pipeline, reading ahead on a second thread."""
+"""What we do of that work: the stored tape through the pipeline, by the same runner as ``tapeline replay``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
-from peers.tape import INSTRUMENT
 
+from peers.tape import INSTRUMENT, Tape
+from tapeline import tape as tapes
+from tapeline.config import Settings
 from tapeline.features import FeatureSet
-from tapeline.pipeline import Layout, Pipeline
-from tapeline.types import Float, Frame, Records
+from tapeline.pipeline import Pipeline
+from tapeline.recorder import layout_of
+from tapeline.runners import replay as runner
+from tapeline.stores.parquet import ParquetStore
+from tapeline.types import Float, Records
 
 TIMEFRAMES = ("1m", "5m", "1h")
 FEATURES = FeatureSet.load("technical")
-_COLUMNS = ["trade_id", "ts_event", "ts_init", "price", "qty", "side", "count"]
+SETTINGS = Settings(timeframes=TIMEFRAMES, feature_sets=(FEATURES.name,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +31,15 @@ class Replay:
 
 def pipeline() -> Pipeline:
     """Return the pipeline that is measured."""
-    return Pipeline(INSTRUMENT, Layout(timeframes=TIMEFRAMES, sets=(FEATURES,)))
+    return Pipeline(INSTRUMENT, layout_of(SETTINGS, contiguous=True))
 
 
-def replay(files: Sequence[Path]) -> Replay:
+def replay(tape: Tape) -> Replay:
     """Drive a new pipeline through the tape."""
-    fold = pipeline()
-    outputs = [fold.feed(frame) for frame in _read_ahead(_frames(files))]
+    store = ParquetStore(tape.store, read_only=True)
+    info = tapes.info(store, INSTRUMENT)
+    outputs = [step.outputs for step in runner.replay(store, SETTINGS, info)]
+    store.close()
     candles = {name: [out.candles[name] for out in outputs if name in out.candles] for name in TIMEFRAMES}
     keys = [(name, FEATURES.name) for name in TIMEFRAMES]
     features = {key[0]: [out.features[key].values for out in outputs if key in out.features] for key in keys}
@@ -44,17 +47,3 @@ def replay(files: Sequence[Path]) -> Replay:
         {name: np.concatenate(parts) for name, parts in candles.items()},
         {name: np.concatenate(parts) for name, parts in features.items()},
     )
-
-
-def _frames(files: Sequence[Path]) -> Iterator[Frame]:
-    for file in files:
-        for batch in pq.ParquetFile(file).iter_batches(1 << 17, columns=_COLUMNS, use_threads=False):
-            yield Frame(INSTRUMENT, *(column.to_numpy() for column in batch.columns))
-
-
-def _read_ahead(frames: Iterator[Frame]) -> Iterator[Frame]:
-    with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(next, frames, None)
-        while (frame := coming.result()) is not None:
-            coming = reader.submit(next, frames, None)
-            yield frame

@@ -18,6 +18,8 @@ from tapeline.learning.resample import BlockBootstrap, Interval, block_length
 from tapeline.models.base import Model
 from tapeline.types import Float
 
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -166,7 +168,14 @@ def _scores(
     best = max(baselines, key=lambda name: metric.sign * float(rows[name].mean()))
     corrected = 1 - (1 - level) / tried
     for name, values in rows.items():
-        difference = metric.sign * (values - rows[best])
-        interval = bootstrap.interval(difference, corrected)
+        interval = bootstrap.interval(_gain(metric.sign, values, rows[best]), corrected)
         yield Score(name, target, metric.name, bootstrap.interval(values, level), best, interval)
 
+
+def _gain(sign: int, ours: Float, theirs: Float) -> Float:
+    """Return how much better each row is; a difference of rounding (1e-9 of the number itself) is none.
+
+    Two ways to write one constant differ in the last bit: always to the same side, hence with an interval above zero.
+    """
+    gain = sign * (ours - theirs)
+    return np.where(np.abs(gain) <= _ROUNDING * np.abs(theirs), 0.0, gain)

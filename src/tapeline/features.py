@@ -25,8 +25,8 @@ from tapeline.errors import SnapshotMismatch, UnknownName, UsageError
 from tapeline.indicators import window as window_module
 from tapeline.indicators.base import Unit, code_of, find
 from tapeline.kernel import Kernel, Slot, build, state_dtype
-from tapeline.talib_window import TalibFeature
-from tapeline.types import Bool, Float, Int, Records
+from tapeline.talib_window import TalibFeature, talib_version
+from tapeline.types import CANDLE, Bool, Float, Int, Records
 
 _FEATURE = re.compile(r"(talib\.)?([A-Za-z_]\w*)\s*(?:\((.*)\))?(?:\s+as\s+([A-Za-z_]\w*))?")
 _FIELDS = {
@@ -185,6 +185,8 @@ class FeatureSet:
         digest.update(Path(window_module.__file__).read_bytes())
         for name in sorted({feature.slot.name for feature in self._parsed if feature.slot}):
             digest.update(code_of(name).encode())
+        if any(feature.talib for feature in self._parsed):
+            digest.update(talib_version().encode())
         return digest.hexdigest()
 
     @cached_property
@@ -253,7 +255,7 @@ def _parse(owner: str, text: str) -> _Feature:
     positional, named = _arguments(text, arguments)
     if prefix:
         function = TalibFeature.of(name, positional, named)
-        return _Feature(text, tuple(_talib_columns(function, alias)), talib=function)
+        return _Feature(function.text, tuple(_talib_columns(function, alias)), talib=function)
     if arguments is None and name in _FIELDS:
         return _Feature(name, (Column(alias or name, _FIELDS[name], 0),))
     return _indicator(name, positional, named, alias)
@@ -293,7 +295,7 @@ def _indicator(name: str, positional: Sequence[float], named: dict[str, float], 
         Column(f"{base}_{output.suffix}" if output.suffix else base, output.unit, warmup)
         for output, warmup in zip(indicator.outputs, indicator.warmups(*parameters), strict=True)
     )
-    canonical = f"{name}({', '.join(_short(value) for value in parameters)})"
+    canonical = f"{name}({', '.join(map(repr, parameters))})"
     return _Feature(canonical, columns, Slot("", name, indicator, parameters, ()))
 
 
@@ -353,6 +355,7 @@ class FeatureFold:
         Args:
             candles: n records of `CANDLE`, in order of time; one marked ``restart`` begins from nothing.
         """
+        candles = np.require(candles, CANDLE, ("C", "A", "W"))  # another memory layout would compile another kernel
         n = len(candles)
         values = np.empty((n, len(self.features.columns)))
         complete = np.empty(n, np.bool_)

@@ -52,12 +52,15 @@ def build(version: str, slots: Sequence[Slot], fields: Sequence[tuple[int, str]]
         window: how many complete candles in a row make a row complete.
     """
     file = _cache_folder() / f"kernel_{version}.py"
+    module_name = f"tapeline_kernels.{file.stem}"
+    if module_name in sys.modules and sys.modules[module_name].__file__ == str(file):
+        return sys.modules[module_name].kernel  # type: ignore[no-any-return]
     source = _source(slots, fields, window)
     if not file.exists() or file.read_text(encoding="utf-8") != source:
         temporary = file.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(source, encoding="utf-8")
         temporary.replace(file)
-    spec = importlib.util.spec_from_file_location(f"tapeline_kernels.{file.stem}", file)
+    spec = importlib.util.spec_from_file_location(module_name, file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -6,9 +6,9 @@ in training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Any
 
 import numpy as np
@@ -135,19 +135,16 @@ class Champion:
         Raises:
             UnknownName: there is none, or the features it was trained on are not known any more.
         """
-        registry = Registry(store)
-        if version is None:
-            found = [registry.champion_of(name), registry.champion_of(f"{name}_direction")]
-            artifacts = [artifact for artifact in found if artifact is not None]
-        else:
-            names = (name, f"{name}_direction")
-            artifacts = [registry.load(*pair) for pair in zip(names, version.split("+"), strict=False)]
+        names = (name, f"{name}_direction")
+        versions = _champions(store, names) if version is None else version.split("+")
+        artifacts = [Registry(store).load(*pair) for pair in zip(names, versions, strict=False)]
         if not artifacts:
             raise UnknownName(
                 f"model {name}", "has no champion", expected="a trained one", was="none", next_step="run tapeline train"
             )
         first = artifacts[0]
-        return cls(Predictor(artifacts), _definition(store, first.feature_set, first.feature_version))
+        fitting = [one for one in artifacts if one.feature_version == first.feature_version]
+        return cls(Predictor(fitting), _definition(store, first.feature_set, first.feature_version))
 
     @property
     def key(self) -> str:
@@ -166,6 +163,12 @@ class Champion:
         self.predictor.check(self.features.name, self.features.version, columns)
         said = self.predictor.predict_rows(inputs, as_of=made.as_of, close=close, made_at=made.as_of)
         return [one for one, complete in zip(said, made.complete, strict=True) if one is not None and complete]
+
+
+def _champions(store: Store, names: Sequence[str]) -> list[str]:
+    """Return the versions that answer under these names, up to the first that has none."""
+    answering = {entry.name: entry.version for entry in Registry(store).entries() if entry.status == "champion"}
+    return [answering[name] for name in takewhile(answering.__contains__, names)]
 
 
 def champion_loader(store: Store) -> LoadModel:

@@ -60,6 +60,12 @@ class TalibFeature:
         return cls(name, tuple(given.items()), int(window), outputs, _units(name, tuple(given.items()), lookback))
 
     @property
+    def text(self) -> str:
+        """Return it as a feature is written: ``talib.CCI(timeperiod=14, window=60)``."""
+        given = [*self.parameters, ("window", self.window)]
+        return f"talib.{self.name}({', '.join(f'{key}={value!r}' for key, value in given)})"
+
+    @property
     def column(self) -> str:
         """Return the name of its column: ``talib_cci_14_w60``."""
         values = [f"{value:g}".replace(".", "p").replace("-", "m") for _, value in self.parameters]
@@ -154,7 +160,9 @@ def _unit(plain: Float, dear: Float, large: Float, levels: bool) -> Unit:
     def same(values: Float, factor: float) -> bool:
         return bool(np.allclose(values, plain * factor, rtol=1e-6, atol=1e-9, equal_nan=True))
 
-    if same(dear, 1.0) and same(large, 1.0) and not np.isnan(plain).all():
+    if np.isnan(plain).all():
+        return Unit.CUMULATIVE
+    if same(dear, 1.0) and same(large, 1.0):
         return Unit.RATIO
     if same(dear, 4.0) and same(large, 1.0):
         return Unit.PRICE if levels else Unit.PRICE_CHANGE
@@ -167,6 +175,14 @@ def _outputs(function: Any, series: Float) -> list[Float]:
     given: dict[str, Any] = {name: np.ascontiguousarray(row) for name, row in zip(_INPUTS, series, strict=True)}
     result = function(given, price="close")
     return [np.asarray(output, np.float64) for output in (result if isinstance(result, list) else [result])]
+
+
+@cache
+def talib_version() -> str:
+    """Return the version of TA-Lib that computes."""
+    import talib
+
+    return str(talib.__ta_version__.decode().split()[0])
 
 
 def _abstract(name: str) -> Any:

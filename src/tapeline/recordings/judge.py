@@ -127,6 +127,8 @@ def _late(what: str, value: int, max_time: int) -> str:
 
 
 def _time_reason(what: str, column: pa.Array, row: int, rule: TimeRule) -> str:
+    if not column[row].is_valid:
+        return f"{what}: expected {rule.text}, was none that can be read"
     text = f"{what}: expected {rule.text}, was {shown(column, row)}"
     values, ok = (
         reals(column.slice(row, 1)) if is_text(column) else reals(column.slice(row, 1).cast(pa.float64(), safe=False))

@@ -132,7 +132,7 @@ class ArrowTable:
         self._source = source
         try:
             self._file: pq.ParquetFile | None = _parquet(source, words)
-            self.schema: pa.Schema = self._file.schema_arrow if self._file else feather.read_table(source.path).schema
+            self.schema: pa.Schema = self._file.schema_arrow if self._file else _schema(source)
             self.names = [item.name for item in self.schema if not pa.types.is_nested(item.type)]
             first = next(self._tables(_SAMPLE), None)
         except _FOREIGN as error:
@@ -178,6 +178,7 @@ class ArrowTable:
             yield from self._record_batches(rows)
             return
         table = feather.read_table(self._source.path)
+        table.validate(full=True)
         self._total = table.num_rows
         for at in range(0, table.num_rows, rows):
             yield table.slice(at, rows)
@@ -187,10 +188,19 @@ class ArrowTable:
             reader = pa.ipc.open_file(file)
             self._total = self._source.size
             for number in range(reader.num_record_batches):
-                table = pa.Table.from_batches([reader.get_batch(number)])
+                batch = reader.get_batch(number)
+                batch.validate(full=True)
+                table = pa.Table.from_batches([batch])
                 for at in range(0, table.num_rows, rows):
                     yield table.slice(at, rows)
 
 
 def _parquet(source: Source, words: Sequence[str]) -> pq.ParquetFile | None:
     return pq.ParquetFile(source.path, read_dictionary=list(words)) if source.kind == "parquet" else None
+
+
+def _schema(source: Source) -> pa.Schema:
+    if source.kind == "feather1":
+        return feather.read_table(source.path).schema
+    with pa.memory_map(str(source.path)) as file:
+        return pa.ipc.open_file(file).schema

@@ -22,7 +22,7 @@ SCHEMA_VERSION = 1
 GROUP = 1 << 20
 """Rows in a row group: the piece in which a file is read."""
 
-_UNITS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+_UNITS = {"ms": 1_000_000, "us": 1_000, "ns": 1}
 _DIGITS = 18
 _SCALES = range(11)
 _DELAY = "delay_ns"
@@ -53,7 +53,7 @@ def encode(kind: Kind, rows: pa.Table) -> pa.Table:
 def _encoded(kind: Kind, rows: pa.Table, name: str) -> pa.ChunkedArray:
     column = rows[name]
     if _is_trade(kind) and name == "ts_init":
-        return pa.chunked_array([pa.array(column.to_numpy() - rows["ts_event"].to_numpy())])
+        return pa.chunked_array([_array(column.to_numpy() - rows["ts_event"].to_numpy())])
     if is_time(kind, name):
         return _as_timestamps(column)
     return _as_decimals(column) if pa.types.is_floating(column.type) and not column.null_count else column
@@ -73,19 +73,19 @@ def _as_decimals(column: pa.ChunkedArray) -> pa.ChunkedArray:
             continue
         whole = _scaled(values, scale)
         if whole is not None:
-            kind = pa.decimal64(_DIGITS, scale)
-            return pa.chunked_array([pa.Array.from_buffers(kind, len(whole), [None, pa.py_buffer(whole)])])
+            return pa.chunked_array([_array(whole, pa.decimal64(_DIGITS, scale))])
     return column
 
 
 def _scaled(values: NDArray[np.float64], scale: int) -> NDArray[np.int64] | None:
     """Return integers that give ``values`` bit for bit when divided by 10**scale, or None."""
-    shifted = np.round(values * 10.0**scale)
+    with np.errstate(over="ignore"):
+        shifted = np.round(values * 10.0**scale)
     if not (np.abs(shifted) < 2.0**53).all():
         return None
     whole = shifted.astype(np.int64)
     same = (whole / 10.0**scale).view(np.int64) == np.ascontiguousarray(values).view(np.int64)
-    return whole if same.all() else None
+    return whole if bool(same.all()) else None
 
 
 def read_group(kind: Kind, file: pq.ParquetFile, group: int, names: list[str] | None = None) -> pa.Table:
@@ -130,12 +130,13 @@ def _decoded(field: pa.Field, columns: dict[str, Any], stored: str) -> pa.Array:
     column = columns[stored]
     if stored == _DELAY:
         events = _nanoseconds(columns["ts_event"])
-        return pa.array(events.to_numpy() + column.to_numpy()) if _varies(column) else events
+        delays = column.to_numpy()
+        return _array(events.to_numpy() + delays) if delays.any() else events
     if pa.types.is_timestamp(column.type):
         return _nanoseconds(column)
     if pa.types.is_decimal(column.type):
         whole = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column)]
-        return pa.array(whole / 10.0**column.type.scale)
+        return _array(whole / 10.0**column.type.scale)
     return column if column.type == field.type else column.cast(field.type)
 
 
@@ -144,7 +145,13 @@ def _nanoseconds(column: pa.Array) -> pa.Array:
     if column.null_count:
         return column.cast(pa.timestamp("ns", "UTC")).cast(pa.int64())
     whole = column.view(pa.int64())
-    return whole if size == 1 else pa.array(whole.to_numpy() * size)
+    return whole if size == 1 else _array(whole.to_numpy() * size)
+
+
+def _array(values: NDArray[Any], kind: pa.DataType | None = None) -> pa.Array:
+    """Wrap numbers without a copy (and without `pyarrow.array`, which imports pandas where it is installed)."""
+    kind = kind or pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
 def _stored_name(kind: Kind, name: str) -> str:
@@ -156,4 +163,4 @@ def _is_trade(kind: Kind) -> bool:
 
 
 def _is_whole(kind: pa.DataType) -> bool:
-    return kind == pa.int64() or pa.types.is_timestamp(kind) or pa.types.is_decimal(kind)
+    return bool(kind == pa.int64() or pa.types.is_timestamp(kind) or pa.types.is_decimal(kind))

@@ -75,16 +75,15 @@ def load(folder: Path) -> Manifest | None:
     try:
         schema = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get("schema", msgspec.Raw(b"null"))
         if bytes(schema) != str(SCHEMA_VERSION).encode():
-            was = bytes(schema).decode()
+            ours, was = f"version {SCHEMA_VERSION}", bytes(schema).decode()
             step = "update Tapeline, or use another folder"
-            raise SchemaMismatch(where, "is of another version", expected=SCHEMA_VERSION_TEXT, was=was, next_step=step)
+            raise SchemaMismatch(where, "is of another version", expected=ours, was=was, next_step=step)
         return msgspec.json.decode(raw, type=Manifest)
     except msgspec.DecodeError as error:
         step = "restore it, or export again into a new folder"
-        raise UnreadableFile(where, f"{NAME} is damaged", expected="a manifest", was=str(error), next_step=step) from error
-
-
-SCHEMA_VERSION_TEXT = f"version {SCHEMA_VERSION}"
+        raise UnreadableFile(
+            where, f"{NAME} is damaged", expected="a manifest", was=str(error), next_step=step
+        ) from error
 
 
 def save(folder: Path, manifest: Manifest) -> None:

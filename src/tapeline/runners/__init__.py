@@ -1,0 +1,1 @@
+"""Drivers of the pipeline: the same fold, other plumbing."""
