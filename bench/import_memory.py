@@ -7,11 +7,13 @@ it is flat when the peak of the last half of the run is at most a tenth above th
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,6 +29,7 @@ ROWS = 1 << 20
 BYTES_A_ROW = {"csv": 64, "parquet": 16}
 COLUMNS = "price=price,qty=qty,ts=time:ns,id=id,side=side"
 FLAT = 1.1
+SHORT_SECONDS = 60.0
 SAMPLE_SECONDS = 0.1
 
 
@@ -41,6 +44,19 @@ class Run:
     def peak(self) -> float:
         """Return the most it held, MB."""
         return max(self.resident)
+
+    @property
+    def tenths(self) -> list[int]:
+        """Return the peak of each tenth of the run, MB."""
+        ends = [len(self.resident) * tenth // 10 for tenth in range(11)]
+        return [round(max(self.resident[begin:end], default=0.0)) for begin, end in pairwise(ends)]
+
+    @property
+    def verdict(self) -> str:
+        """Return whether it is flat; a short run is still filling caches of a fixed size."""
+        if self.seconds < SHORT_SECONDS:
+            return "too short a run to tell"
+        return "flat" if self.growth <= FLAT else "GROWING"
 
     @property
     def growth(self) -> float:
@@ -65,7 +81,8 @@ def main() -> None:
     results.record("import_memory_peak", run.peak, "MB", None, None, command)
     results.record("import_memory_growth", run.growth, "last half / second quarter", None, None, command)
     results.record("import_rate", options.rows / run.seconds / 1e6, "million rows/s", None, None, command)
-    print(f"memory of {options.rows:,} rows: {'flat' if run.growth <= FLAT else 'GROWING'}")
+    print(f"peak of each tenth of the run, MB: {run.tenths}")
+    print(f"memory of {options.rows:,} rows: {run.verdict}")
 
 
 def _options() -> argparse.Namespace:
@@ -78,6 +95,7 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.smoke:
         options.rows = 200_000
+        os.environ.setdefault("TAPELINE_BENCH_RESULTS", "build/bench-smoke.json")
     return options
 
 

@@ -14,7 +14,7 @@ from tapeline.models.naive import LastPrice, Majority, MeanReversionReturn, Mome
 from tapeline.testing.models import planted
 from tapeline.types import Float
 
-RETURN = [LastPrice, MomentumReturn, MeanReversionReturn, Huber]
+RETURN: list[type[Model]] = [LastPrice, MomentumReturn, MeanReversionReturn, Huber]
 
 
 class Spy(LastPrice):
@@ -52,7 +52,7 @@ class Certain(Majority):
 
 
 def run(data: Dataset, target: str = "return", models: list[type[Model]] | None = None, tried: int = 1) -> Evaluation:
-    kinds = models or ([*RETURN] if target == "return" else [Majority, Logistic])
+    kinds = models or (RETURN if target == "return" else [Majority, Logistic])
     folds = split(data, WalkForward(folds=3))
     return evaluate(data, target, kinds, folds=folds, seed=1, level=0.95, tried=tried)
 

@@ -32,12 +32,17 @@ from tapeline.indicators.base import Indicator, Output, Parameter, Unit
 
 def update(state, candle, part):
     # what remains
+    if part < 0.0:
+        part = 0.0
+    part = part
     return candle.close * (1.0 - part)
 
 
 INDICATOR = Indicator(
     update=update,
-    state=lambda part: {},
+    state=lambda part: {
+    "kept": float,
+},
     parameters=(Parameter("part", 0, 1, "parts", integer=False),),
     outputs=(Output(Unit.PRICE),),
     warmup=lambda part: 0,
@@ -106,10 +111,10 @@ def test_columns_are_named_by_function_and_parameters(text: str, columns: list[s
         ),
         (["sma(x)"], "feature sma(x): has a parameter that is no number: expected a finite number, was 'x'"),
         (["sma(inf)"], "feature sma(inf): has a parameter that is no number: expected a finite number, was 'inf'"),
-        (["sma"], "feature sma: has other parameters: expected (window), was []"),
-        (["sma(7, 8)"], "feature sma: has other parameters: expected (window), was [7.0, 8.0]"),
-        (["sma(7, window=8)"], "feature sma: has other parameters: expected (window), was [7.0, 8.0]"),
-        (["sma(length=8)"], "feature sma: has other parameters: expected (window), was [8.0]"),
+        (["sma"], "feature sma: has other parameters: expected (window), was '()'"),
+        (["sma(7, 8)"], "feature sma: has other parameters: expected (window), was '(7, 8)'"),
+        (["sma(7, window=8)"], "feature sma: has other parameters: expected (window), was '(7, window=8)'"),
+        (["sma(length=8)"], "feature sma: has other parameters: expected (window), was '(length=8)'"),
         (["sma(1)"], "sma window: is out of range: expected a whole number of candles from 2 to 10000, was 1.0"),
         (["sma(7.5)"], "sma window: is out of range: expected a whole number of candles from 2 to 10000, was 7.5"),
         (
@@ -191,6 +196,8 @@ def test_the_version_is_of_the_definition_not_of_its_spelling() -> None:
         ("\n\n\ndef update", "\n\n\n\n\ndef update", True),
         ("1.0 - part", "1.5 - part", False),
         ("Unit.PRICE)", "Unit.RATIO)", False),
+        ("    part = part\n    return", "        part = part\n    return", False),
+        ('    "kept": float,', '    "other": float,', False),
     ],
 )
 def test_the_version_is_of_the_code_not_of_its_comments(

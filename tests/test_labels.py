@@ -25,7 +25,7 @@ def candles(minutes: list[int], closes: list[float] | None = None) -> Records:
 
 
 def forward(rows: Records, minutes: int = 2) -> list[float]:
-    return labels.forward_return(rows, M1, minutes * MINUTE)[0].tolist()
+    return [float(label) for label in labels.forward_return(rows, M1, minutes * MINUTE)[0]]
 
 
 def test_the_outcome_is_the_log_return_and_known_a_horizon_later() -> None:
@@ -69,7 +69,8 @@ def test_a_price_that_is_none_gives_no_label(price: float) -> None:
 
 @pytest.mark.parametrize("horizon", [0, -MINUTE, 90 * SECOND, 1])
 def test_a_horizon_off_the_grid_names_the_rule(horizon: int) -> None:
-    with pytest.raises(UsageError, match="horizon on timeframe 1m: is not on the grid: expected a positive multiple of 1m"):
+    text = "horizon on timeframe 1m: is not on the grid: expected a positive multiple of 1m, was "
+    with pytest.raises(UsageError, match=text):
         labels.forward_return(candles([1, 2]), M1, horizon)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -103,7 +105,7 @@ def test_any_order_cut_and_repetition_releases_the_same(order: list[int], cuts: 
     book.start(100)
     out: list[int] = []
     edges = sorted({0, len(arriving), *(cut for cut in cuts if cut < len(arriving))})
-    for a, b in zip(edges, edges[1:], strict=False):
+    for a, b in itertools.pairwise(edges):
         other = ledger()
         other.restore(book.snapshot())
         book = other
@@ -160,5 +162,5 @@ def test_without_contiguous_ids_the_cut_changes_nothing(steps: list[tuple[int, i
 
 
 def test_a_state_of_the_other_kind_is_refused() -> None:
-    with pytest.raises(SnapshotMismatch, match="BTC-USD.SIM ledger: cannot take this state"):
+    with pytest.raises(SnapshotMismatch, match=r"BTC-USD\.SIM ledger: cannot take this state"):
         ledger(contiguous=False).restore(ledger().snapshot())

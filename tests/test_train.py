@@ -11,7 +11,7 @@ import pytest
 
 from tapeline.errors import NotEnoughData, StoreUnavailable, UnknownName, UsageError
 from tapeline.learning.conformal import conformal_bounds, covered_share
-from tapeline.learning.folds import WalkForward
+from tapeline.learning.folds import WalkForward, split
 from tapeline.learning.gate import Costs
 from tapeline.learning.leaks import Leak
 from tapeline.learning.report import draw, write_run
@@ -112,13 +112,7 @@ def test_conformal_bounds_are_order_statistics() -> None:
     assert np.isnan(conformal_bounds(residuals, 0.8)).all()
     assert conformal_bounds(np.arange(1.0, 40.0)[::-1], 0.9) == (2.0, 38.0)
     assert np.isnan(conformal_bounds(np.arange(30.0), 0.95)).all()
-    assert np.isnan(covered_share(residuals, promoted_folds(), 0.8))
-
-
-def promoted_folds() -> Any:
-    from tapeline.learning.folds import split
-
-    return split(planted(1, 600), WalkForward(folds=1))
+    assert np.isnan(covered_share(residuals, split(planted(1, 600), WalkForward(folds=1)), 0.8))
 
 
 def test_a_leak_keeps_the_baseline(promoted: Training) -> None:
@@ -130,19 +124,7 @@ def test_a_leak_keeps_the_baseline(promoted: Training) -> None:
     assert promoted.report["leak_check"] is None
 
 
-class Copycat(Huber):
-    """Peek at the outcomes of the test: a planted fault of procedure."""
-
-    name = "copycat"
-    answers: Float = np.empty(0)
-
-    def predict(self, rows: Float) -> Float:
-        return super().predict(rows)
-
-
 def test_a_procedure_that_leaks_is_caught_on_shuffled_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tapeline.learning import leaks
-
     def walk(dataset: Any, labels: Float, folds: Any, kind: type[Model], seed: int) -> Any:
         for fold in folds:
             yield labels[fold.test] * (0.0 if kind.baseline else 0.5) + (0.5 if kind.target == "direction" else 0.0) * (
@@ -153,7 +135,6 @@ def test_a_procedure_that_leaks_is_caught_on_shuffled_outcomes(monkeypatch: pyte
     caught = train(planted(1, 900), SETTINGS, models=FAST)
     assert caught.report["promoted"] is False
     assert caught.report["reason"] == "refused: huber also finds an edge in shuffled outcomes: the procedure leaks"
-    assert leaks.shuffled(np.arange(3.0), 7) is not None
 
 
 def test_models_are_picked_by_name_and_baselines_always_run() -> None:
@@ -231,7 +212,9 @@ def test_the_run_folder_holds_everything(promoted: Training, tmp_path: Path) -> 
     assert json.loads((folder / "report.json").read_text()) == promoted.report
     settings = json.loads((folder / "settings.json").read_text())
     assert settings["data_hash"] == planted(1, 2500, r2=0.2).digest()
-    assert {"seed", "code_version", "feature_set", "feature_version", "feature_definition", "libraries"} <= set(settings)
+    assert {"seed", "code_version", "feature_set", "feature_version", "feature_definition", "libraries"} <= set(
+        settings
+    )
     assert (folder / "errors.png").read_bytes().startswith(b"\x89PNG")
     with (folder / "folds.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -250,5 +233,5 @@ def test_the_picture_ends_at_the_stated_difference(promoted: Training) -> None:
 
 def test_a_folder_that_cannot_be_written_is_named(promoted: Training, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreUnavailable, match="run folder .*file.*: cannot be written"):
+    with pytest.raises(StoreUnavailable, match=r"run folder .*file.*: cannot be written"):
         write_run(promoted, tmp_path / "file")

@@ -8,7 +8,7 @@ import numpy as np
 
 from peers.tape import INSTRUMENT, Tape
 from tapeline import tape as tapes
-from tapeline.config import Settings
+from tapeline.config import load_settings
 from tapeline.features import FeatureSet
 from tapeline.pipeline import Pipeline
 from tapeline.recorder import layout_of
@@ -18,7 +18,7 @@ from tapeline.types import Float, Records
 
 TIMEFRAMES = ("1m", "5m", "1h")
 FEATURES = FeatureSet.load("technical")
-SETTINGS = Settings(timeframes=TIMEFRAMES, feature_sets=(FEATURES.name,))
+SETTINGS = load_settings(timeframes=TIMEFRAMES, feature_sets=(FEATURES.name,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def replay(tape: Tape) -> Replay:
     """Drive a new pipeline through the tape."""
     store = ParquetStore(tape.store, read_only=True)
     info = tapes.info(store, INSTRUMENT)
-    outputs = [step.outputs for step in runner.replay(store, SETTINGS, info)]
+    outputs = list(runner.replay(store, SETTINGS, info))
     store.close()
     candles = {name: [out.candles[name] for out in outputs if name in out.candles] for name in TIMEFRAMES}
     keys = [(name, FEATURES.name) for name in TIMEFRAMES]

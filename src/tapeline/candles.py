@@ -103,38 +103,65 @@ def _close_until(grid: Any, ts: int, max_quiet: int, out: Any, written: int) -> 
 
 
 @njit(cache=True, error_model="numpy")
-def _add(grid: Any, trade_id: int, ts: int, price: float, qty: float, side: int, count: int, squared: float) -> None:
-    """Add a trade to the running candle."""
-    if grid.rows == 0:
-        grid.open = price
-        grid.high = price
-        grid.low = price
+def _first(grid: Any, trade_id: int, ts: int, price: float) -> None:
+    """Let a trade open the running candle."""
+    grid.open = price
+    grid.high = price
+    grid.low = price
+    grid.close = price
+    grid.first_ts = ts
+    grid.first_id = trade_id
+    grid.last_ts = ts
+    grid.last_id = trade_id
+
+
+@njit(cache=True, error_model="numpy")
+def _reorder(grid: Any, trade_id: int, ts: int, price: float) -> None:
+    """Let a trade that stands out of order on the tape be the open or the close, if its time makes it so."""
+    if ts > grid.last_ts or (ts == grid.last_ts and trade_id > grid.last_id):
         grid.close = price
-        grid.first_ts = ts
-        grid.first_id = trade_id
         grid.last_ts = ts
         grid.last_id = trade_id
-    else:
-        grid.variance += squared
-        grid.high = max(grid.high, price)
-        grid.low = min(grid.low, price)
-        if ts > grid.last_ts or (ts == grid.last_ts and trade_id > grid.last_id):
-            grid.close = price
-            grid.last_ts = ts
-            grid.last_id = trade_id
-        elif ts < grid.first_ts or (ts == grid.first_ts and trade_id < grid.first_id):
-            grid.open = price
-            grid.first_ts = ts
-            grid.first_id = trade_id
-    grid.rows += 1
-    grid.trades += count
-    grid.volume += qty
-    grid.quote_volume += price * qty
-    if side == 0:
-        grid.buy_volume = math.nan
-    elif side > 0:
-        grid.buy_volume += qty
-    grid.hole = 0
+    elif ts < grid.first_ts or (ts == grid.first_ts and trade_id < grid.first_id):
+        grid.open = price
+        grid.first_ts = ts
+        grid.first_id = trade_id
+
+
+@njit(cache=True, error_model="numpy")
+def _add(grid: Any, columns: Any, squares: Any, row: int, late: Any) -> int:
+    """Add trades from ``row`` on to the running candle while they belong to it; return where that ends.
+
+    The sums are held in local variables: in a record, every addition would wait for the store before it.
+    """
+    trade_id, ts_event, price, qty, side, count = columns
+    high, low, variance = grid.high, grid.low, grid.variance
+    trades, rows, volume, quote, bought = grid.trades, grid.rows, grid.volume, grid.quote_volume, grid.buy_volume
+    while row < len(ts_event) and ts_event[row] < grid.close_time:
+        if ts_event[row] < grid.open_time:
+            late[row] = True
+            row += 1
+            continue
+        paid, amount = price[row], qty[row]
+        if rows == 0:
+            _first(grid, trade_id[row], ts_event[row], paid)
+            high = low = paid
+        else:
+            variance += squares[row]
+            high = max(high, paid)
+            low = min(low, paid)
+            _reorder(grid, trade_id[row], ts_event[row], paid)
+        rows += 1
+        trades += count[row]
+        volume += amount
+        quote += paid * amount
+        if side[row] >= 0:
+            bought += amount if side[row] > 0 else math.nan
+        grid.hole = 0
+        row += 1
+    grid.high, grid.low, grid.variance = high, low, variance
+    grid.trades, grid.rows, grid.volume, grid.quote_volume, grid.buy_volume = trades, rows, volume, quote, bought
+    return row
 
 
 @njit(cache=True, error_model="numpy")
@@ -161,22 +188,18 @@ def _fold(grid: Any, columns: Any, squares: Any, start: int, max_quiet: int, out
 
     Returns the position reached and the number of candles written.
     """
-    trade_id, ts_event, price, qty, side, count = columns
-    written = 0
-    for row in range(start, len(ts_event)):
-        ts = ts_event[row]
-        if grid.started == 0:
-            _begin(grid, ts, 1, 1)
-            grid.started = 1
-        if ts >= grid.close_time:
-            written = _close_until(grid, ts, max_quiet, out, written)
-            if ts >= grid.close_time:
-                return row, written
-        if ts < grid.open_time:
-            late[row] = True
-            continue
-        _add(grid, trade_id[row], ts, price[row], qty[row], side[row], count[row], squares[row])
-    return len(ts_event), written
+    ts_event = columns[1]
+    row, written = start, 0
+    if grid.started == 0:
+        _begin(grid, ts_event[row], 1, 1)
+        grid.started = 1
+    while row < len(ts_event):
+        row = _add(grid, columns, squares, row, late)
+        if row < len(ts_event):
+            written = _close_until(grid, ts_event[row], max_quiet, out, written)
+            if ts_event[row] >= grid.close_time:
+                break
+    return row, written
 
 
 class CandleFold:

@@ -40,6 +40,10 @@ class SystemClock:
         """Return the present instant, ns UTC."""
         return time.time_ns()
 
+    def wait(self, seconds: float) -> None:
+        """Wait until so many seconds have passed."""
+        time.sleep(seconds)
+
 
 class ManualClock:
     """A clock that stands still until it is moved: for tests and replays.

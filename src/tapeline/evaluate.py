@@ -73,9 +73,9 @@ class Evaluation:
 
     @property
     def best_candidate(self) -> str:
-        """Return the candidate whose difference to the best baseline is surest; without candidates, that baseline."""
+        """Return the best candidate, before all of those whose interval is above 0; without any, the best baseline."""
         names = self.candidates or (self.best_baseline,)
-        return max(names, key=lambda name: (self.score(name).difference.low, self.score(name).difference.value))
+        return max(names, key=lambda name: (self.score(name).difference.low > 0, self.score(name).difference.value))
 
     @property
     def best_baseline(self) -> str:
@@ -173,9 +173,9 @@ def _scores(
 
 
 def _gain(sign: int, ours: Float, theirs: Float) -> Float:
-    """Return how much better each row is; a difference of rounding (1e-9 of the number itself) is none.
+    """Return how much better each row is; a difference of rounding (1e-9 of the metric) is none.
 
     Two ways to write one constant differ in the last bit: always to the same side, hence with an interval above zero.
     """
     gain = sign * (ours - theirs)
-    return np.where(np.abs(gain) <= _ROUNDING * np.abs(theirs), 0.0, gain)
+    return np.where(np.abs(gain) <= _ROUNDING * np.abs(theirs).mean(), 0.0, gain)

@@ -23,7 +23,7 @@ import numpy as np
 
 from tapeline.errors import SnapshotMismatch, UnknownName, UsageError
 from tapeline.indicators import window as window_module
-from tapeline.indicators.base import Unit, code_of, find
+from tapeline.indicators.base import Unit, code_in, code_of, find
 from tapeline.kernel import Kernel, Slot, build, state_dtype
 from tapeline.talib_window import TalibFeature, talib_version
 from tapeline.types import CANDLE, Bool, Float, Int, Records
@@ -182,7 +182,7 @@ class FeatureSet:
                 [[feature.text, *(column.name for column in feature.columns)] for feature in self._parsed]
             ).encode()
         )
-        digest.update(Path(window_module.__file__).read_bytes())
+        digest.update(code_in(Path(window_module.__file__)).encode())
         for name in sorted({feature.slot.name for feature in self._parsed if feature.slot}):
             digest.update(code_of(name).encode())
         if any(feature.talib for feature in self._parsed):
@@ -286,8 +286,9 @@ def _indicator(name: str, positional: Sequence[float], named: dict[str, float], 
     wanted = [parameter.name for parameter in indicator.parameters]
     given = dict(zip(wanted, positional, strict=False)) | named
     if len(positional) > len(wanted) or set(given) != set(wanted) or len(given) < len(positional) + len(named):
+        shown = [f"{value:g}" for value in positional] + [f"{key}={value:g}" for key, value in named.items()]
         raise UsageError(
-            f"feature {name}", "has other parameters", expected=f"({', '.join(wanted)})", was=[*positional, *named]
+            f"feature {name}", "has other parameters", expected=f"({', '.join(wanted)})", was=f"({', '.join(shown)})"
         )
     parameters = tuple(parameter.check(name, given[parameter.name]) for parameter in indicator.parameters)
     base = alias or "_".join([name, *(_short(value) for value in parameters)])

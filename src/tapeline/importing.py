@@ -98,6 +98,9 @@ class ImportReport:
 
 Progress = Callable[[ImportProgress], None]
 
+_FEW_GAPS = 1000
+"""A file with more open gaps than this at once is not in order."""
+
 
 def import_files(
     paths: Sequence[Path],
@@ -164,14 +167,22 @@ class _Import:
             position = chunk.position
             lanes = self._keep(key, chunk, result)
             for lane in lanes:
-                if lane.pipeline.ledger.pending > self._settings.max_pending:
-                    self._recorder.give_up_gaps(lane)
+                self._relieve(lane)
             self._progress(ImportProgress(result.path, recording.bytes_read, recording.size, result.read))
         result.problem = (
             f"{result.path}: {recording.damage}; the rows before it are imported" if recording.damage else ""
         )
         with self._store.transaction():
             self._note(key, result, position, done=True)
+
+    def _relieve(self, lane: Lane) -> None:
+        """Keep what waits behind gaps bounded: give a few gaps up; where there are many, fold at the end instead."""
+        if lane.pipeline.ledger.pending <= self._settings.max_pending:
+            return
+        if len(lane.pipeline.ledger.awaited()) <= _FEW_GAPS:
+            self._recorder.give_up_gaps(lane)
+        else:
+            self._recorder.keep_unfolded(lane)
 
     @staticmethod
     def _resume(result: FileResult, row: dict[str, Any]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Self
 
 import numpy as np
@@ -73,6 +75,22 @@ class Intervals:
     def from_bytes(cls, data: bytes) -> Self:
         """Read back ``to_array().tobytes()``."""
         return cls(np.frombuffer(data, np.int64).reshape(-1, 2).copy())
+
+
+def overlaps(left: list[tuple[int, int]], right: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield what two sorted lists of disjoint intervals have in common.
+
+    >>> list(overlaps([(1, 5), (8, 9)], [(4, 8)]))
+    [(4, 5), (8, 8)]
+    """
+    at = 0
+    for first, last in left:
+        while at < len(right) and right[at][1] < first:
+            at += 1
+        for other in islice(right, at, None):
+            if other[0] > last:
+                break
+            yield max(first, other[0]), min(last, other[1])
 
 
 def _merged(spans: Int) -> Int:

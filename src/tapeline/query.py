@@ -6,15 +6,18 @@ our own. Numbers of other settings or of an unfinished fold are never given for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tapeline.candles import chained
+from tapeline.clock import format_time
 from tapeline.config import Settings
-from tapeline.errors import NotEnoughData, UnknownName, UsageError
+from tapeline.errors import UnknownName, UsageError
 from tapeline.features import FeatureFold, FeatureRows, FeatureSet
 from tapeline.pipeline import Layout, Outputs, Pipeline
 from tapeline.recorder import layout_of
@@ -41,6 +44,13 @@ class CandleRows:
     stored: bool
     note: str = ""
 
+    def table(self) -> pa.Table:
+        """Return them as a table with times as timestamps (ns, UTC) and null for what is unknown."""
+        made = rows.from_candles(self.instrument, self.timeframe, self.records, source=self.source)
+        trades = pc.if_else(pc.less(made["trades"], 0), pa.scalar(None, pa.int64()), made["trades"])
+        made = made.set_column(made.schema.get_field_index("trades"), "trades", trades)
+        return as_times(made.drop_columns(["restart"]), "open_time", "close_time")
+
 
 @dataclass(frozen=True, slots=True)
 class SetRows:
@@ -54,6 +64,22 @@ class SetRows:
     stored: bool
     note: str = ""
 
+    def table(self) -> pa.Table:
+        """Return them as a table, one column a feature, with as_of as a timestamp and null for what is unknown."""
+        n = len(self.rows)
+        columns = {
+            "instrument": pa.repeat(self.instrument, n),
+            "timeframe": pa.repeat(self.timeframe, n),
+            "as_of": pa.array(self.rows.as_of),
+            "feature_set": pa.repeat(self.features.name, n),
+            "version": pa.repeat(self.features.version, n),
+            "complete": pa.array(self.rows.complete),
+            "source": pa.repeat(self.source, n),
+        }
+        values = [pa.array(self.rows.values[:, index], from_pandas=True) for index in range(len(self.features.names))]
+        made = pa.Table.from_arrays([*columns.values(), *values], [*columns, *self.features.names])
+        return as_times(made, "as_of")
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -65,7 +91,8 @@ class Span:
 
     def __post_init__(self) -> None:
         if self.start is not None and self.end is not None and self.start >= self.end:
-            raise UsageError("times", "are empty", expected="start before end", was=f"{self.start} to {self.end} ns")
+            was = f"{format_time(self.start)} to {format_time(self.end)}"
+            raise UsageError("times", "are empty", expected="start before end", was=was)
 
     def cut(self, times: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.intp]]:
         """Return the positions of the rows asked for."""
@@ -100,15 +127,12 @@ def candles(
         return CandleRows(instrument, grid, rows.to_candles(table), "imported", stored=True)
     reason = stale_reason(store, settings, tape)
     if grid in settings.timeframes and not reason:
-        bounds = {"start": span.start, "end": span.end, "limit": span.limit}
-        table = store.read("candles", instrument=instrument, timeframe=grid, source="trades", **bounds)
+        table = _stored_candles(store, instrument, grid, "trades", span)
         return CandleRows(instrument, grid, rows.to_candles(table), "trades", stored=True)
-    parts = _Tail(span)
-    for outputs in _fold(store, _layout(settings, tape, grid, ()), tape):
-        closed = outputs.candles.get(grid)
-        if closed is not None:
-            parts.add(closed["open_time"], lambda at, closed=closed: closed[at])
-    made = np.concatenate([np.empty(0, CANDLE), *parts.kept])
+    closed = (outputs.candles.get(grid) for outputs in _fold(store, _layout(settings, tape, grid, ()), tape))
+    parts = [part[span.cut(part["open_time"])] for part in closed if part is not None]
+    made = np.concatenate([np.empty(0, CANDLE), *parts])
+    made = made[span.cut(made["open_time"])]
     return CandleRows(instrument, grid, made, "trades", stored=False, note=_note(instrument, reason))
 
 
@@ -145,7 +169,7 @@ def features(
         made = FeatureFold(wanted).feed(chained(rows.to_candles(_imported(store, instrument, grid, Span()))))
         return SetRows(instrument, grid, wanted, _taken(made, span.cut(made.as_of)), "imported", stored=False)
     reason = stale_reason(store, settings, tape)
-    if _is_stored(settings, tape, grid, wanted) and not reason:
+    if _is_stored(settings, grid, wanted) and not reason:
         table = store.read(
             "features",
             instrument=instrument,
@@ -158,14 +182,12 @@ def features(
             source="trades",
         )
         return SetRows(instrument, grid, wanted, rows.to_features(table, len(wanted.names)), "trades", stored=True)
-    parts = _Tail(span)
-    for outputs in _fold(store, _layout(settings, tape, grid, (wanted,)), tape):
-        made_now = outputs.features.get((grid, wanted.name))
-        if made_now is not None:
-            parts.add(made_now.as_of, lambda at, made_now=made_now: _taken(made_now, at))
-    return SetRows(
-        instrument, grid, wanted, _joined(wanted, parts.kept), "trades", stored=False, note=_note(instrument, reason)
-    )
+    layout = _layout(settings, tape, grid, (wanted,))
+    made_now = (outputs.features.get((grid, wanted.name)) for outputs in _fold(store, layout, tape))
+    parts = [_taken(part, span.cut(part.as_of)) for part in made_now if part is not None]
+    whole = _joined(wanted, parts)
+    shown = _taken(whole, span.cut(whole.as_of))
+    return SetRows(instrument, grid, wanted, shown, "trades", stored=False, note=_note(instrument, reason))
 
 
 def stale_reason(store: Store, settings: Settings, tape: TapeInfo) -> str:
@@ -186,28 +208,48 @@ def imported_timeframes(store: Store, instrument: str) -> list[str]:
     return sorted(names, key=lambda name: Timeframe.parse(name).size)
 
 
+def known(store: Store, instrument: str) -> None:
+    """Refuse an instrument of which a store holds neither trades nor candles that others made.
+
+    Raises:
+        UnknownName: it is not there; the text lists those that are.
+    """
+    _tape(store, instrument)
+
+
 def _tape(store: Store, instrument: str) -> TapeInfo | None:
     """Return an instrument's tape, None where there are only candles made by others."""
     if store.read("instruments", instrument=instrument).num_rows:
         return info(store, instrument)
     if store.read("candles", instrument=instrument, source="imported", limit=1).num_rows:
         return None
-    known = {entry.instrument for entry in instruments(store)}
-    known |= {
+    held = {entry.instrument for entry in instruments(store)}
+    held |= {
         name for text in store.read("imports").column("instrument").to_pylist() for name in text.split(",") if name
     }
     raise UnknownName(
         f"instrument {instrument}",
         "is not in this database",
-        expected=f"one of: {', '.join(sorted(known)) or 'nothing imported yet'}",
+        expected=f"one of: {', '.join(sorted(held)) or 'nothing imported yet'}",
         was=instrument,
         next_step="bring it in with: tapeline import PATH",
     )
 
 
-def _imported(store: Store, instrument: str, timeframe: str, span: Span) -> Any:
-    bounds = {"start": span.start, "end": span.end, "limit": span.limit}
-    table = store.read("candles", instrument=instrument, timeframe=timeframe, source="imported", **bounds)
+def _stored_candles(store: Store, instrument: str, timeframe: str, source: str, span: Span) -> pa.Table:
+    return store.read(
+        "candles",
+        instrument=instrument,
+        start=span.start,
+        end=span.end,
+        limit=span.limit,
+        timeframe=timeframe,
+        source=source,
+    )
+
+
+def _imported(store: Store, instrument: str, timeframe: str, span: Span) -> pa.Table:
+    table = _stored_candles(store, instrument, timeframe, "imported", span)
     held = [] if table.num_rows else imported_timeframes(store, instrument)
     if held and timeframe not in held:
         raise UsageError(
@@ -232,28 +274,34 @@ def _fold(store: Store, layout: Layout, tape: TapeInfo) -> Iterator[Outputs]:
             yield pipeline.feed(record)
 
 
-def _is_stored(settings: Settings, tape: TapeInfo, timeframe: str, wanted: FeatureSet) -> bool:
-    if timeframe not in settings.timeframes or wanted.name not in settings.feature_sets:
+def _is_stored(settings: Settings, timeframe: str, wanted: FeatureSet) -> bool:
+    if timeframe not in settings.timeframes:
         return False
-    return FeatureSet.load(wanted.name).version == wanted.version
+    kept = (FeatureSet.load(name) for name in settings.feature_sets)
+    return any((one.name, one.version) == (wanted.name, wanted.version) for one in kept)
 
 
 def _note(instrument: str, reason: str) -> str:
     if not reason:
         return ""
-    return f"{instrument}: folded from the tape for this answer, because what is stored is not current ({reason}); run: tapeline rebuild {instrument}"
+    return f"{instrument}: what is stored is not current ({reason}): folded anew; next: tapeline rebuild {instrument}"
 
 
-class _Tail:
-    """Keep of parts that come one by one what was asked for, and no more than the limit needs."""
+def as_times(table: pa.Table, *names: str) -> pa.Table:
+    """Return a table with these columns (ns) as timestamps (ns, UTC)."""
+    for name in names:
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, table.column(at).cast(pa.timestamp("ns", "UTC")))
+    return table
 
-    def __init__(self, span: Span) -> None:
-        self._span = span
-        self._sizes: list[int] = []
-        self.kept: list[Any] = []
 
-    def add(self, times: np.ndarray[Any, np.dtype[np.int64]], take: Callable[[Any], Any]) -> None:
-        """Add a part: its times, and how rows are taken from it by their positions."""
-        at = self._span.cut(times)
-        if len(at):
-            self.kept.append(take(at))
+def _taken(made: FeatureRows, at: np.ndarray[Any, np.dtype[np.intp]]) -> FeatureRows:
+    return FeatureRows(made.as_of[at], made.values[at], made.complete[at])
+
+
+def _joined(features: FeatureSet, parts: list[FeatureRows]) -> FeatureRows:
+    return FeatureRows(
+        np.concatenate([np.empty(0, np.int64), *(part.as_of for part in parts)]),
+        np.concatenate([np.empty((0, len(features.names))), *(part.values for part in parts)]),
+        np.concatenate([np.empty(0, np.bool_), *(part.complete for part in parts)]),
+    )

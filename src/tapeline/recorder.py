@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from tapeline.clock import Clock, parse_duration
 from tapeline.config import Settings
 from tapeline.errors import UsageError
 from tapeline.features import FeatureSet
-from tapeline.intervals import Intervals
+from tapeline.intervals import Intervals, overlaps
+from tapeline.ledger import Admission
 from tapeline.pipeline import Layout, LoadModel, Outputs, Pipeline
 from tapeline.stores import rows
 from tapeline.stores.base import Store
@@ -47,13 +49,19 @@ def layout_of(settings: Settings, *, contiguous: bool) -> Layout:
 
 @dataclass(slots=True)
 class Lane:
-    """One instrument under way: its pipeline, and what is known of its tape."""
+    """One instrument under way: its pipeline, and what is known of its tape.
+
+    ``gaps`` are the stored missing ids, first to last; ``given_up`` the first ids of those that were ever given up.
+    In ``bulk`` trades are kept without folding them: the whole tape is folded afterwards.
+    """
 
     tape: TapeInfo
     pipeline: Pipeline
     decisions: int = 0
-    gaps: list[tuple[int, int]] = field(default_factory=list)
+    gaps: dict[int, int] = field(default_factory=dict)
+    given_up: set[int] = field(default_factory=set)
     stale: str = ""
+    bulk: bool = False
     counters: Counters = field(default_factory=Counters)
 
 
@@ -125,9 +133,11 @@ class Recorder:
 
     def _reopen(self, tape: TapeInfo) -> Lane:
         lane = Lane(tape, self._pipeline(tape))
-        lane.decisions = self.store.read("decisions", instrument=tape.instrument).num_rows
+        taken = decisions(self.store, tape.instrument)
+        lane.decisions = len(taken)
+        lane.given_up = {entry.position + 1 for entry in taken if entry.kind is DecisionKind.GIVE_UP}
         gaps = self.store.read("gaps", instrument=tape.instrument).to_pylist()
-        lane.gaps = [(gap["first_missing"], gap["last_missing"]) for gap in gaps if gap["status"] != GapStatus.HEALED]
+        lane.gaps = {gap["first_missing"]: gap["last_missing"] for gap in gaps if gap["status"] != GapStatus.HEALED}
         stored = self.store.read("states", instrument=tape.instrument).to_pylist()
         if not stored:
             return lane
@@ -148,9 +158,13 @@ class Recorder:
             keep_behind: whether new trades whose moment has passed join the tape (an import, which folds anew
                 afterwards) or go to the late trades (live).
         """
+        if lane.bulk and isinstance(record, Frame):
+            return self._keep_unfolded(lane, record)
         if isinstance(record, Decision):
             self.store.append("decisions", rows.from_decisions([record], first_seq=lane.decisions))
             lane.decisions += 1
+            if record.kind is DecisionKind.GIVE_UP:
+                lane.given_up.add(record.position + 1)
         elif lane.tape.contiguous and not lane.pipeline.ledger.started and len(record):
             first = int(record.trade_id.min())
             self.feed(lane, Decision(lane.tape.instrument, DecisionKind.START, first - 1, first))
@@ -175,6 +189,22 @@ class Recorder:
         for frame in outputs.behind:
             self._write_late(lane, frame, BEHIND)
         self._write_dead(lane, outputs.quarantined, "quarantined", "stamped too far in the future")
+
+    def keep_unfolded(self, lane: Lane) -> None:
+        """From now on keep trades without folding them: they come in too little order to hold back the others."""
+        lane.stale = f"{STALE}trades came out of order"
+        lane.bulk = True
+        lane.pipeline = self._pipeline(lane.tape)
+        self.write_state(lane, gaps=False)
+
+    def _keep_unfolded(self, lane: Lane, frame: Frame) -> Outputs:
+        first = np.unique(frame.trade_id, return_index=True)[1]
+        new = self._tell_repeats(lane, frame.take(first))
+        self.store.append("trades", rows.from_frame(new))
+        lane.counters.add("new", len(new))
+        self._tell_repeats(lane, frame.take(np.delete(np.arange(len(frame)), first)))
+        nothing = Frame.empty(lane.tape.instrument)
+        return Outputs(Admission([], new, nothing, nothing), nothing)
 
     def _write_late(self, lane: Lane, frame: Frame, reason: str) -> None:
         lane.counters.add("late", self.store.append("late_trades", rows.from_frame(frame, reason=reason)))
@@ -238,16 +268,19 @@ class Recorder:
         self.store.upsert("states", rows.from_dicts("states", state))
 
     def _write_gaps(self, lane: Lane) -> None:
-        holes = lane.pipeline.ledger.holes() if lane.tape.contiguous else []
+        """Bring the stored gaps up to date: one that was given up and is there now is healed, others just vanish."""
+        holes = dict(lane.pipeline.ledger.holes()) if lane.tape.contiguous else {}
         if holes == lane.gaps:
             return
-        before = dict(lane.gaps)
-        now = dict(holes)
-        changed = [(first, last, GapStatus.OPEN) for first, last in holes if before.get(first) != last]
-        changed += [(first, last, GapStatus.HEALED) for first, last in lane.gaps if first not in now]
-        fields = ("first_missing", "last_missing", "status")
-        table = [{"instrument": lane.tape.instrument, **dict(zip(fields, gap, strict=True))} for gap in changed]
-        self.store.upsert("gaps", rows.from_dicts("gaps", *table))
+        name = lane.tape.instrument
+        healed = {first: last for first, last in lane.gaps.items() if first in lane.given_up and first not in holes}
+        kept = [
+            row for row in self.store.read("gaps", instrument=name).to_pylist() if row["status"] == GapStatus.HEALED
+        ]
+        kept += [_gap(name, *gap, GapStatus.HEALED) for gap in healed.items()]
+        kept += [_gap(name, *gap, GapStatus.OPEN) for gap in holes.items()]
+        self.store.delete("gaps", name)
+        self.store.upsert("gaps", rows.from_dicts("gaps", *kept))
         lane.gaps = holes
 
     def write_sets(self) -> None:
@@ -335,14 +368,18 @@ class Recorder:
         if not tape.contiguous or not len(seen):
             return kept
         name, first = tape.instrument, seen.spans()[0][0]
-        given_up = [entry for entry in decisions(self.store, name) if entry.kind is DecisionKind.GIVE_UP]
-        holes = [
-            (max(first_missing, entry.position + 1), min(last_missing, entry.value))
-            for first_missing, last_missing in seen.holes()
-            for entry in given_up
+        given_up = [
+            (entry.position + 1, entry.value)
+            for entry in decisions(self.store, name)
+            if entry.kind is DecisionKind.GIVE_UP
         ]
-        gaps = [Decision(name, DecisionKind.GIVE_UP, a - 1, b) for a, b in holes if a <= b]
+        held = overlaps(seen.holes(), given_up)
+        gaps = [Decision(name, DecisionKind.GIVE_UP, a - 1, b) for a, b in held]
         return [Decision(name, DecisionKind.START, first - 1, first), *gaps, *kept]
+
+
+def _gap(instrument: str, first: int, last: int, status: GapStatus) -> dict[str, Any]:
+    return {"instrument": instrument, "first_missing": first, "last_missing": last, "status": status.value}
 
 
 def _holds(decision: Decision, last: int) -> bool:

@@ -47,6 +47,7 @@ class TalibFeature:
         try:
             function.parameters = given
             lookback = int(function.lookback)
+            units = _units(name, tuple(given.items()), lookback)
         except Exception as error:
             raise UsageError(
                 f"feature talib.{name}", f"is refused by TA-Lib: {error}", expected="parameters in range", was=given
@@ -57,7 +58,7 @@ class TalibFeature:
             raise UsageError(f"feature talib.{name} window", "is out of range", expected=rule, was=window)
         names = list(function.output_names)
         outputs = ("",) if len(names) == 1 else tuple(names)
-        return cls(name, tuple(given.items()), int(window), outputs, _units(name, tuple(given.items()), lookback))
+        return cls(name, tuple(given.items()), int(window), outputs, units)
 
     @property
     def text(self) -> str:
@@ -126,11 +127,12 @@ def _parameters(
     given = dict(zip(defaults, positional, strict=False))
     doubled = set(given) & set(named)
     if len(positional) > len(defaults) or set(named) - set(keys) or doubled:
+        shown = [f"{value:g}" for value in positional] + [f"{key}={value:g}" for key, value in named.items()]
         raise UsageError(
             f"feature talib.{name}",
             "has other parameters",
             expected=f"({', '.join(keys)})",
-            was=[*positional, *(f"{key}={value:g}" for key, value in named.items())],
+            was=f"({', '.join(shown)})",
         )
     given |= {key: value for key, value in named.items() if key != "window"}
     for key, value in given.items():

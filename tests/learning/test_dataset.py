@@ -67,7 +67,8 @@ def test_what_is_left_out_is_counted_by_its_first_reason() -> None:
 def test_nothing_left_names_the_column_that_is_never_known() -> None:
     values = np.ones((9, 2))
     values[:, 1] = np.nan
-    with pytest.raises(NotEnoughData, match=r"among 9 \(9 inputs unknown \(warming up\)\): .* never known in 9 candles: b; "):
+    text = r"among 9 \(9 inputs unknown \(warming up\)\): .* never known in 9 candles: b; "
+    with pytest.raises(NotEnoughData, match=text):
         build(candles(9), values)
 
 

@@ -27,7 +27,7 @@ def honest(rows: Records) -> Float:
 
 
 def next_close(rows: Records) -> Float:
-    close = rows["close"]
+    close: Float = rows["close"]
     return np.append(close[1:], close[-1:]) / close
 
 
@@ -36,13 +36,16 @@ def centred_mean(rows: Records) -> Float:
 
 
 def scaled_by_all(rows: Records) -> Float:
-    return (rows["close"] - rows["close"].mean()) / rows["close"].std()
+    close: Float = rows["close"]
+    scaled: Float = (close - close.mean()) / close.std()
+    return scaled
 
 
 def filled_from_the_future(rows: Records) -> Float:
-    known = np.where(np.arange(len(rows)) % 10 == 9, rows["close"], np.nan)
+    known: Float = np.where(np.arange(len(rows)) % 10 == 9, rows["close"], np.nan)
     later = np.minimum(np.arange(len(rows)) // 10 * 10 + 9, len(rows) - 1)
-    return known[later]
+    filled: Float = known[later]
+    return filled
 
 
 def rank_among_all(rows: Records) -> Float:

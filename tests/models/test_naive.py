@@ -55,5 +55,6 @@ def test_separable_rows_end() -> None:
 
 
 def test_majority_says_the_share_of_rises() -> None:
-    said = naive.Majority().fit(np.zeros((8, 1)), np.array([1.0, 1, 1, 0, 0, 1, 1, 1]), seed=0).predict(np.zeros((2, 1)))
+    labels = np.array([1.0, 1, 1, 0, 0, 1, 1, 1])
+    said = naive.Majority().fit(np.zeros((8, 1)), labels, seed=0).predict(np.zeros((2, 1)))
     assert said.tolist() == [0.7, 0.7]  # (6 + 1) / (8 + 2)

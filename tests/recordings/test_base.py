@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.recordings import tools
 
 from tapeline.errors import UnknownName, UnreadableFile, UsageError
 from tapeline.recordings.base import formats, is_contiguous, open_recording
-from tests.recordings import tools
 
 NAMES = list(tools.samples())
 

@@ -57,7 +57,9 @@ def read(path: Path, *, skip: int = 0, rows: int = 1 << 20, **options: Any) -> W
             whole.frames[frame.instrument] = Frame.concat([before, frame]) if before else frame
         for part in chunk.candles:
             key = part.instrument, part.timeframe
-            whole.candles[key] = np.concatenate([whole.candles[key], part.records]) if key in whole.candles else part.records
+            whole.candles[key] = (
+                np.concatenate([whole.candles[key], part.records]) if key in whole.candles else part.records
+            )
         whole.dead += chunk.dead
         for name, count in chunk.ignored.items():
             whole.ignored[name] = whole.ignored.get(name, 0) + count
@@ -79,20 +81,25 @@ def ws(count: int) -> bytes:
 
 
 def trades_csv(count: int) -> bytes:
-    rows = (b"%d,61837.63,0.02,1236.75,%d,%s,True" % (n, START_MS + n, b"True" if n % 2 else b"False") for n in range(count))
+    rows = (
+        b"%d,61837.63,0.02,1236.75,%d,%s,True" % (n, START_MS + n, b"True" if n % 2 else b"False") for n in range(count)
+    )
     return b"\n".join(rows) + b"\n"
 
 
 def klines_csv(count: int) -> bytes:
     start = 1_761_955_200_000
     rows = (
-        b"%d,2.0,2.5,1.5,2.1,100,%d,205.0,7,40,82.0,0" % (start + n * 60_000, start + n * 60_000 + 59_999) for n in range(count)
+        b"%d,2.0,2.5,1.5,2.1,100,%d,205.0,7,40,82.0,0" % (start + n * 60_000, start + n * 60_000 + 59_999)
+        for n in range(count)
     )
     return b"\n".join(rows) + b"\n"
 
 
 def kraken_body(count: int) -> bytes:
-    rows = ",".join(f'["105433.60000","0.00027625",{1762795433 + n}.9717445,"b","l","",{100 + n}]' for n in range(count))
+    rows = ",".join(
+        f'["105433.60000","0.00027625",{1762795433 + n}.9717445,"b","l","",{100 + n}]' for n in range(count)
+    )
     return f'{{"error":[],"result":{{"XXBTZUSD":[{rows}],"last":"1762820035982277754"}}}}'.encode()
 
 

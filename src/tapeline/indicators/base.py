@@ -162,15 +162,23 @@ def names() -> list[str]:
 
 def code_of(name: str) -> str:
     """Return the code of an indicator's module without comments, docstrings and layout: what its version hashes."""
-    source = Path(str(module_of(name).__file__)).read_text(encoding="utf-8")
-    skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENCODING, tokenize.DEDENT, tokenize.INDENT}
+    return code_in(Path(str(module_of(name).__file__)))
+
+
+def code_in(file: Path) -> str:
+    """Return the code of a file without comments, docstrings and layout, one statement a line."""
+    shape = {tokenize.INDENT: "{", tokenize.DEDENT: "}"}
     pieces: list[str] = []
-    statement_begins = True
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        docstring = statement_begins and token.type == tokenize.STRING
-        if token.type not in skipped and not docstring:
-            pieces.append(token.string)
-        statement_begins = token.type in skipped or (docstring and statement_begins)
+    line: list[tokenize.TokenInfo] = []
+    for token in tokenize.generate_tokens(io.StringIO(file.read_text(encoding="utf-8")).readline):
+        if token.type in shape:
+            pieces.append(shape[token.type])
+        elif token.type == tokenize.NEWLINE:
+            docstring = len(line) == 1 and line[0].type == tokenize.STRING
+            pieces += [] if docstring else [" ".join(part.string for part in line), "\n"]
+            line = []
+        elif token.type not in (tokenize.COMMENT, tokenize.NL):
+            line.append(token)
     return "".join(pieces)
 
 

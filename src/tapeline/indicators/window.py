@@ -16,8 +16,7 @@ from numba.extending import register_jitable
 def push(ring: Any, seen: int, value: float) -> float:
     """Put the value number ``seen`` (from 0) into the ring, and return the one it replaces.
 
-    >>> import numpy as np
-    >>> ring = np.zeros(2); [push(ring, i, v) for i, v in enumerate([5.0, 6.0, 7.0])]
+    >>> ring = [0.0, 0.0]; [push(ring, i, v) for i, v in enumerate([5.0, 6.0, 7.0])]
     [0.0, 0.0, 5.0]
     """
     slot = seen % len(ring)
@@ -54,8 +53,7 @@ def deviation(ring: Any, freedom: int) -> float:
 
     Distances to the mean are summed, and the mean is taken from the first value on: equal values give exactly 0.
 
-    >>> import numpy as np
-    >>> deviation(np.array([1.0, 2.0, 3.0]), 1), deviation(np.array([0.1, 0.1, 0.1]), 1)
+    >>> deviation([1.0, 2.0, 3.0], 1), deviation([0.1, 0.1, 0.1], 1)
     (1.0, 0.0)
     """
     n = len(ring)

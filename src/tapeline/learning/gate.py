@@ -101,9 +101,10 @@ def decide(
 def _told(best: Score, evaluation: Evaluation, level: float, tried: int) -> str:
     base = abs(evaluation.score(best.baseline).value.value) or 1.0
     gain, low, high = (100 * x / base for x in (best.difference.value, best.difference.low, best.difference.high))
-    interval = f"[{low:+.3f} %, {high:+.3f} %]"
+    which = "better" if gain > 0 else "worse"
     how = f"{100 * level:g} % interval for {tried} candidate{'s' * (tried > 1)}, {evaluation.bootstrap.blocks} blocks"
-    return f"{best.model} changes the {best.metric} of {best.baseline} by {gain:+.3f} % {interval} (+ is better; {how})"
+    interval = f"[{low:+.3f} %, {high:+.3f} %]"
+    return f"{best.model} is {abs(gain):.3f} % {which} in {best.metric} than {best.baseline} {interval} ({how})"
 
 
 def trading(evaluation: Evaluation, model: str, costs: Costs, *, returns: Float, level: float) -> Trading:

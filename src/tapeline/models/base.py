@@ -199,5 +199,3 @@ def inner_split(rows: int, overlap: int, share: float = 0.2) -> tuple[slice, sli
     """Split training rows by time: the last ``share`` to choose by, the earlier ones less ``overlap`` to learn from."""
     cut = rows - max(1, round(rows * share))
     return slice(0, max(1, cut - overlap)), slice(cut, rows)
-
-

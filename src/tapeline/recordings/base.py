@@ -230,5 +230,5 @@ def _recognise(source: Source, request: Request) -> RecordingFormat:
         "is of no known format",
         expected=f"one of {listed}",
         was=source.head[:60] or source.kind,
-        next_step="name it with --format, or map its columns: --columns price=p,qty=size,ts=time:ms",
+        next_step="name it (--format) or map its columns: --columns price=p,qty=q,ts=time:ms (no header: c1, c2, ...)",
     )

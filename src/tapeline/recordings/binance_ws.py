@@ -17,12 +17,13 @@ from tapeline.errors import MalformedMessage, UnreadableFile
 from tapeline.exchanges import binance
 from tapeline.exchanges.base import RawTrade, seconds_ns
 from tapeline.recordings.base import Chunk, IdKind, RecordingFormat, Request
+from tapeline.recordings.court import Court
+from tapeline.recordings.instants import UNITS, unit_of
 from tapeline.recordings.items import raw_rows
-from tapeline.recordings.judge import Court, judge_trades
+from tapeline.recordings.judge import judge_trades
 from tapeline.recordings.lines import LineReader, Lines
 from tapeline.recordings.naming import says_futures
 from tapeline.recordings.source import Source
-from tapeline.recordings.values import UNITS, unit_of
 from tapeline.types import DeadLetter, check_instrument
 
 _STAMP = re.compile(rb"\s*(\d{9,19}(?:\.\d{1,9})?):?[\s,]+(?=\{)")

@@ -12,9 +12,10 @@ from typing import Any
 from tapeline.errors import UnreadableFile
 from tapeline.exchanges.base import RawTrade
 from tapeline.recordings.base import Chunk, IdKind, RecordingFormat, Request
+from tapeline.recordings.court import Court
 from tapeline.recordings.items import Elements, Items, blocks_of, raw_rows
-from tapeline.recordings.judge import Court, RowIds, judge_trades
-from tapeline.recordings.naming import chosen, instrument_of, says_futures, venue_in
+from tapeline.recordings.judge import RowIds, judge_trades
+from tapeline.recordings.naming import chosen, instrument_of, says_futures, venue_of_path
 from tapeline.recordings.source import Source
 
 _SIDES = {"buy": 1, "sell": -1, None: 0}
@@ -32,7 +33,7 @@ class CcxtJson:
             raise UnreadableFile(source.where, "holds no ccxt trade", was=source.head[:60], expected="a list of trades")
         self.id_kind: IdKind = "row" if first["id"] is None else "aggregate" if _is_aggregate(first) else "trade"
         self._symbol = str(first["symbol"])
-        venue = "BINANCE" if _is_aggregate(first) else venue_in(str(source.path.absolute()))
+        venue = "BINANCE" if _is_aggregate(first) else venue_of_path(source.path)
         futures = ":" in self._symbol or says_futures(source.path)
         found = instrument_of(self._symbol.partition(":")[0], venue, futures=futures)
         name = chosen(request.instrument, found, source.path)

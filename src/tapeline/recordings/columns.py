@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from tapeline.errors import UnreadableFile, UsageError
-from tapeline.recordings.values import UNITS, TimeRule, integers, is_text, reals, sides, unit_of, words
+from tapeline.recordings.instants import UNITS, TimeRule, unit_of
+from tapeline.recordings.values import integers, is_text, reals, shown, sides, words
 from tapeline.types import Bool, Int
 
 KNOWN: Mapping[str, tuple[str, ...]] = {
@@ -100,12 +101,22 @@ def map_columns(where: str, sample: Mapping[str, pa.Array], given: Mapping[str, 
         raise UnreadableFile(
             where, f"has no column for {missing[0]}", expected="a known name", was=", ".join(sample), next_step=step
         )
+    for name in needed:
+        if name != "ts":
+            _check_numbers(where, name, found.at[name], sample[found.at[name]])
     for name in _TIMES:
         if name in found.at:
             found.rules[name], text = _time_rule(where, found.at[name], sample[found.at[name]], units.get(name))
             found.notes[name] = f"column {found.at[name]} ({text})"
     _drop_useless(found, sample)
     return found
+
+
+def _check_numbers(where: str, name: str, at: str, column: pa.Array) -> None:
+    """Refuse a column without a single number in the first rows: no row would be kept."""
+    if len(column) and not reals(column)[1].any():
+        step = f"map another: --columns {name}=<its column>"
+        raise UnreadableFile(where, f"column {at} holds no number", expected=name, was=shown(column, 0), next_step=step)
 
 
 def _take_given(found: Map, sample: Mapping[str, pa.Array], given: Mapping[str, str]) -> dict[str, str]:
@@ -129,18 +140,49 @@ def _take_given(found: Map, sample: Mapping[str, pa.Array], given: Mapping[str, 
 
 
 def _guess(found: Map, sample: Mapping[str, pa.Array]) -> None:
-    free = {_plain(column): column for column in sample if column not in found.at.values()}
+    free = _free(found, sample)
     candles = all(name in found.at or any(word in free for word in KNOWN[name]) for name in _CANDLE)
     left_out = _TRADE_ONLY if candles and "price" not in found.at else _CANDLE_ONLY
-    for name, words in KNOWN.items():
+    for name, spellings in KNOWN.items():
         if name in found.at or name in left_out or (name in {"side", "maker"} and {"side", "maker"} & found.at.keys()):
             continue
-        word = next((word for word in words if word in free), None)
+        word = next((word for word in spellings if word in free), None)
         if word is None and name in _TIMES:
             word = _time_column(found, free, sample, received=name == "ts_init")
         if word is not None:
             found.at[name] = free.pop(word)
             found.notes[name] = f"column {found.at[name]}"
+
+
+def _free(found: Map, sample: Mapping[str, pa.Array]) -> dict[str, str]:
+    """Return the columns that are left, by their plain names; of t and T, as Binance has them, t is the id."""
+    taken = set(found.at.values())
+    order = sorted(sample, key=lambda column: column != column.lower())
+    free: dict[str, str] = {}
+    for column in order:
+        if column not in taken:
+            free.setdefault(_plain(column), column)
+    if {"t", "T"} <= sample.keys() - taken:
+        free["tradeid"], free["t"] = "t", "T"
+    return free
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """Read a map as the command line gives it.
+
+    Raises:
+        UsageError: it is no list of ``name=column``.
+
+    >>> parse_columns("price=p,ts=time:ms")
+    {'price': 'p', 'ts': 'time:ms'}
+    """
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(name and mark and column for name, mark, column in pairs) or len({pair[0] for pair in pairs}) < len(
+        pairs
+    ):
+        rule = "each name once, such as price=p,qty=size,ts=time:ms,id=tid,side=s"
+        raise UsageError("--columns", "cannot be read", expected=rule, was=text)
+    return {name.strip(): column.strip() for name, _, column in pairs}
 
 
 def _plain(column: str) -> str:
@@ -166,11 +208,15 @@ def _time_rule(where: str, name: str, column: pa.Array, given: str | None) -> tu
         return TimeRule(), f"timestamps, {zone}"
     if given == "iso":
         return TimeRule(), "ISO 8601"
-    if given:
-        return TimeRule((given,)), f"epoch {given}, as given"
     values, ok = reals(column)
     units = [unit_of(float(value)) for value in values[ok & np.isfinite(values)].tolist()]
     known = [unit for unit in units if unit]
+    if given and known and given not in known:
+        raise UsageError(
+            "--columns", f"wrong unit of {name}", expected=known[0], was=given, next_step=f"say :{known[0]}"
+        )
+    if given:
+        return TimeRule((given,)), f"epoch {given}, as given"
     if known:
         unit = max(UNITS, key=known.count)
         return TimeRule((unit,)), f"epoch {unit}, by its magnitude"

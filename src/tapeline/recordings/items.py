@@ -13,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 
 from tapeline.exchanges.base import RawTrade
+from tapeline.recordings.instants import TimeRule
 from tapeline.recordings.judge import Rows
 from tapeline.recordings.source import Source
-from tapeline.recordings.values import TimeRule
 
 _BETWEEN = re.compile(r"[\s,\[\]]*")
+_NEXT = re.compile(r"(?:\}\s*,|\n)\s*(?=\{)")
 _LONGEST = 1 << 20
 _NS = TimeRule(("ns",))
 _decoder = json.JSONDecoder(parse_float=str)
@@ -125,7 +126,7 @@ def _next(text: str, at: int, done: bool) -> tuple[int, tuple[str, Any] | None]:
 
 
 def _resync(text: str, begin: int) -> tuple[int, tuple[str, Any] | None]:
-    close = re.compile(r"\}\s*,|\}?\n").search(text, begin + 1)
+    close = _NEXT.search(text, begin + 1)
     if close is None:
         return begin, None
     end = close.end()

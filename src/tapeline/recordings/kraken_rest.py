@@ -15,8 +15,9 @@ from tapeline.errors import InputError, MalformedMessage, UnreadableFile
 from tapeline.exchanges import kraken
 from tapeline.exchanges.base import RawTrade
 from tapeline.recordings.base import Chunk, IdKind, RecordingFormat, Request
+from tapeline.recordings.court import Court
 from tapeline.recordings.items import Items, blocks_of, raw_rows
-from tapeline.recordings.judge import Court, RowIds, judge_trades
+from tapeline.recordings.judge import RowIds, judge_trades
 from tapeline.recordings.lines import LineReader
 from tapeline.recordings.source import Source
 from tapeline.types import DeadLetter, check_instrument
@@ -111,10 +112,12 @@ def _salvage(body: bytes, error: MalformedMessage) -> Iterator[_Row]:
     """Keep the whole rows of a body that is cut or corrupt, and the rest as it is."""
     pair, end = "", 0
     for found in _ROW.finditer(body):
+        if pair and (between := body[end : found.start()].strip(b" \t\r\n,")):
+            yield pair, between, error
+        end = found.end()
         if found["pair"]:
             pair = found["pair"].decode()
             continue
-        end = found.end()
         try:
             yield pair, found["row"], kraken.parse_row(pair, found["row"])
         except MalformedMessage as bad:

@@ -26,11 +26,14 @@ import pyarrow.compute as pc
 from tapeline.errors import UnreadableFile, UsageError
 from tapeline.exchanges.base import split_symbol
 from tapeline.recordings.base import Chunk, IdKind, ImportedCandles, RecordingFormat, Request
-from tapeline.recordings.judge import CandleRows, Court, RowIds, Rows, judge_candles, judge_trades
+from tapeline.recordings.candle_rows import CandleRows, judge_candles
+from tapeline.recordings.court import Court
+from tapeline.recordings.instants import TimeRule
+from tapeline.recordings.judge import RowIds, Rows, judge_trades
 from tapeline.recordings.lines import Fields, LineReader, Lines, split_fields
-from tapeline.recordings.naming import chosen, instrument_of, venue_in
+from tapeline.recordings.naming import chosen, instrument_of, venue_of_path
 from tapeline.recordings.source import Source
-from tapeline.recordings.values import TimeRule, integers, reals, to_numpy
+from tapeline.recordings.values import integers, reals, to_numpy
 from tapeline.types import Bool, Int
 
 _INSIDE = re.compile(r"(\d{8})_([a-z0-9.]+)_(?:(trade|quote)_(tick)|(second|minute)_(trade|quote))\.csv", re.IGNORECASE)
@@ -55,7 +58,7 @@ class LeanEquity:
             raise UnreadableFile(source.where, "holds quotes", expected="trades", was=source.members[0])
         symbol, self._ticks = found[2].upper(), bool(found[4])
         crypto = len(symbol) >= 6 and split_symbol(symbol) is not None
-        guessed = instrument_of(symbol, venue_in(str(source.path.absolute()))) if crypto else f"{symbol}.US"
+        guessed = instrument_of(symbol, venue_of_path(source.path)) if crypto else f"{symbol}.US"
         name = chosen(request.instrument, guessed, source.path)
         self._scale = 1.0 if crypto else 10_000.0
         self._offsets = _offsets(found[1], "UTC" if crypto else _NEW_YORK, source)

@@ -44,6 +44,11 @@ def venue_in(text: str) -> str:
     return next((venue for venue in _VENUES if venue in text.upper()), "")
 
 
+def venue_of_path(path: Path) -> str:
+    """Return the venue that a file's name or one of the four folders above it names, or an empty text."""
+    return next((venue for part in reversed(path.parts[-5:]) if (venue := venue_in(part))), "")
+
+
 def symbol_in(path: Path) -> str:
     """Return the first part of a file's name that is a pair, or an empty text.
 

@@ -7,28 +7,23 @@ holds, then says so in `Source.damage`: nothing that was readable is lost.
 from __future__ import annotations
 
 import bz2
-import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import pyarrow as pa
 
 from tapeline.errors import UnreadableFile
-from tapeline.recordings.unpack import TruncatedZip, inflate
+from tapeline.recordings.unpack import TruncatedZip, inflate, zip_member
 
 HEAD = 1 << 16
 PIECE = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _WIDE = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x00\x00\xfe\xff": "UTF-32"}
 _DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException, NotImplementedError)
-
-
-class _Reader(Protocol):
-    def read(self, size: int, /) -> bytes: ...
 
 
 class Source:
@@ -100,58 +95,39 @@ class Source:
         elif self.packing == "gzip":
             yield from ((0, piece) for piece in self._guarded(inflate(file)))
         else:
-            yield from ((0, piece) for piece in self._read(lambda: _opened(file, self.packing)))
+            yield from ((0, piece) for piece in self._guarded(_pieces_of(file, self.packing)))
 
     def _members(self, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         try:
-            archive = zipfile.ZipFile(file)
-            names = [item.filename for item in archive.infolist() if _is_data(item)]
+            items = [item for item in zipfile.ZipFile(file).infolist() if _is_data(item)]
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
             torn = TruncatedZip(file)
             self.members = (torn.name or self.path.name,)
             yield from ((0, piece) for piece in self._guarded(torn.pieces()))
             return
-        self.members = tuple(names) or self.members
-        for number, name in enumerate(names):
-            yield from ((number, piece) for piece in self._read(lambda name=name: _member(archive, name)))  # type: ignore[misc]
-
-    def _read(self, opening: Callable[[], _Reader]) -> Iterator[bytes]:
-        try:
-            reader = opening()
-            while piece := reader.read(PIECE):
-                yield piece
-        except (*_DAMAGED, RuntimeError) as error:
-            self.damage = f"{self.packing or 'file'} damaged or cut short: {str(error)[:120]}"
+        self.members = tuple(item.filename for item in items) or self.members
+        for number, item in enumerate(items):
+            yield from ((number, piece) for piece in self._guarded(zip_member(file, item)))
+            if self.damage:
+                return
 
     def _guarded(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         try:
             yield from pieces
         except _DAMAGED as error:
-            self.damage = f"{self.packing} damaged or cut short: {str(error)[:120]}"
+            self.damage = f"{self.packing or 'file'} damaged or cut short: {str(error)[:120]}"
 
 
-class _Gently:
+def _pieces_of(file: BinaryIO, packing: str) -> Iterator[bytes]:
     """Read in single steps, so that what precedes damage is handed over before the damage is met."""
-
-    def __init__(self, file: io.BufferedIOBase) -> None:
-        self._file = file
-
-    def read(self, size: int, /) -> bytes:
-        return self._file.read1(size)
-
-
-def _opened(file: BinaryIO, packing: str) -> _Reader:
-    if packing == "bzip2":
-        return _Gently(bz2.BZ2File(file))
-    if packing == "xz":
-        return _Gently(lzma.LZMAFile(file))
     if packing == "zstd":
-        return pa.CompressedInputStream(file, "zstd")  # type: ignore[no-any-return]
-    return file
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> _Reader:
-    return _Gently(archive.open(name))  # type: ignore[arg-type]
+        reader = pa.CompressedInputStream(file, "zstd")
+        yield from iter(lambda: bytes(reader.read(PIECE)), b"")
+    elif packing in {"bzip2", "xz"}:
+        with bz2.BZ2File(file) if packing == "bzip2" else lzma.LZMAFile(file) as opened:
+            yield from iter(lambda: opened.read1(PIECE), b"")
+    else:
+        yield from iter(lambda: file.read(PIECE), b"")
 
 
 def _is_data(item: zipfile.ZipInfo) -> bool:

@@ -16,12 +16,15 @@ import pyarrow.compute as pc
 from tapeline.clock import format_duration
 from tapeline.errors import UnreadableFile, UsageError
 from tapeline.recordings.base import Chunk, IdKind, ImportedCandles, RecordingFormat, Request
+from tapeline.recordings.candle_rows import CandleRows, judge_candles
 from tapeline.recordings.columns import could_be_table, map_columns
-from tapeline.recordings.judge import CandleRows, Court, RowIds, Rows, judge_candles, judge_trades
-from tapeline.recordings.naming import chosen, instrument_of, says_futures, symbol_in, venue_in
+from tapeline.recordings.court import Court
+from tapeline.recordings.instants import times
+from tapeline.recordings.judge import RowIds, Rows, judge_trades
+from tapeline.recordings.naming import chosen, instrument_of, says_futures, symbol_in, venue_in, venue_of_path
 from tapeline.recordings.source import Source
 from tapeline.recordings.tables import Part, Table, header_of, open_table
-from tapeline.recordings.values import times, to_numpy, words
+from tapeline.recordings.values import to_numpy, words
 from tapeline.types import Timeframe
 
 _CANDLES = ("open", "high", "low", "close")
@@ -132,7 +135,7 @@ class TableReader:
         return found[0] if found else ""
 
     def _instrument(self, source: Source) -> str | None:
-        venue = venue_in(self._one("venue", source)) or venue_in(f"{source.path.parent.name} {source.path.name}")
+        venue = venue_in(self._one("venue", source)) or venue_of_path(source.path)
         market = self._one("market", source).lower()
         futures = market.startswith(("fut", "perp", "swap", "um", "usdm")) or (not market and says_futures(source.path))
         return instrument_of(self._symbol or symbol_in(source.path), venue, futures=futures)

@@ -62,18 +62,20 @@ def open_table(source: Source) -> Table:
 
 
 class CsvTable:
-    """CSV with a header; comma, semicolon, tab or bar between the fields."""
+    """CSV; comma, semicolon, tab or bar between the fields. Without a header the columns are c1, c2, ..."""
 
     def __init__(self, source: Source) -> None:
         lines = source.first_lines(_SAMPLE)
         self._header = lines[0].strip() if lines else b""
         self._delimiter, self.names = header_of(self._header)
+        if self.names and not any(map(_is_name, self.names)):
+            self._header, self.names = b"", [f"c{number + 1}" for number in range(len(self.names))]
         if not 1 < len(self.names) <= _MOST_COLUMNS or len(set(self.names)) < len(self.names):
             rule = "a first line that names two or more different columns"
             raise UnreadableFile(source.where, "is no table", expected=rule, was=self._header[:60])
         self._reader = LineReader(source)
-        body = b"\n".join(lines[1:])
-        first = self._split(Lines(body, len(lines) - 1, first=2), self.names) if body else None
+        body = lines[1:] if self._header else lines
+        first = self._split(Lines(b"\n".join(body), len(body), first=2), self.names) if body else None
         empty = pa.array([], pa.string())
         self.sample = {name: first.columns[at] if first else empty for at, name in enumerate(self.names)}
 
@@ -106,6 +108,11 @@ def header_of(line: bytes) -> tuple[str, list[str]]:
     except csv.Error:
         names = []
     return delimiter, [name.strip() for name in names]
+
+
+def _is_name(field: str) -> bool:
+    """Say whether a field of a first line is a name: not empty, and without digits in front."""
+    return field[:1].isalpha() and field.lower() not in {"true", "false", "nan", "null", "none"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +155,10 @@ class ArrowTable:
         self._source.damage = ""
         try:
             for table in self._tables(rows):
-                yield Batch(table, first)
+                batch = Batch(table, first)
                 first += table.num_rows
                 self._source.bytes_read = min(self._source.size, first * self._source.size // max(self._total, 1))
+                yield batch
         except _FOREIGN as error:
             self._source.damage = f"{self._source.kind} damaged after row {first - 1}: {str(error)[:120]}"
 
@@ -196,7 +204,10 @@ class ArrowTable:
 
 
 def _parquet(source: Source, words: Sequence[str]) -> pq.ParquetFile | None:
-    return pq.ParquetFile(source.path, read_dictionary=list(words)) if source.kind == "parquet" else None
+    if source.kind != "parquet":
+        return None
+    names = pq.read_schema(source.path).names
+    return pq.ParquetFile(source.path, read_dictionary=[word for word in words if word in names])
 
 
 def _schema(source: Source) -> pa.Schema:

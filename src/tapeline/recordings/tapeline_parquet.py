@@ -12,10 +12,12 @@ import pyarrow.parquet as pq
 
 from tapeline.errors import UnreadableFile
 from tapeline.recordings.base import Chunk, IdKind, RecordingFormat, Request
-from tapeline.recordings.judge import Court, Rows, judge_trades
+from tapeline.recordings.court import Court
+from tapeline.recordings.instants import TimeRule
+from tapeline.recordings.judge import Rows, judge_trades
 from tapeline.recordings.source import Source
 from tapeline.recordings.tables import ArrowTable, Batch
-from tapeline.recordings.values import TimeRule, one_chunk, to_numpy
+from tapeline.recordings.values import one_chunk, to_numpy
 from tapeline.stores.base import KINDS
 from tapeline.types import check_instrument
 

@@ -1,12 +1,10 @@
-"""Columns as they came (text, or typed by Parquet) into numbers, times and sides, exactly, and which rows are not.
+"""Columns as they came (text, or typed by Parquet) into numbers and sides, exactly, and which rows are not.
 
 Every function returns ``(values, ok)``: where ``ok`` is false the value means nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
@@ -14,17 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tapeline.clock import parse_time
-from tapeline.errors import UsageError
-from tapeline.exchanges.base import seconds_ns
 from tapeline.types import Bool, Float, Int
 
 _REAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _EXACT_FLOAT = 2**53
-UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-FIRST = 1_230_940_800
-"""2009-01-03, the day of the first block, in seconds."""
-_LAST = 4_102_444_800
 _SIDES = {
     **dict.fromkeys(("buy", "b", "buyer", "1", "true", "t"), 1),
     **dict.fromkeys(("sell", "s", "seller", "-1", "false", "f"), -1),
@@ -79,7 +70,7 @@ def shown(column: pa.Array, row: int) -> str:
 
 def reals(column: pa.Array) -> tuple[Float, Bool]:
     """Read floats; text such as ``1_0`` or `` 1`` is none. NaN and infinity are read, to be judged elsewhere."""
-    ok = _valid(column)
+    ok = valid(column)
     if is_text(column):
         try:
             column = column.cast(pa.float64())
@@ -102,7 +93,7 @@ def integers(column: pa.Array) -> tuple[Int, Bool]:
         ok = (floats >= 0) & (floats < _EXACT_FLOAT) & (np.floor(floats) == floats)
         values = np.where(ok, floats, 0).astype(np.int64)
     elif pa.types.is_integer(column.type):
-        ok = _valid(column)
+        ok = valid(column)
         raw = to_numpy(filled(column, 0))
         ok &= raw <= 2**63 - 1
         values = np.where(ok, raw, 0).astype(np.int64)
@@ -112,7 +103,7 @@ def integers(column: pa.Array) -> tuple[Int, Bool]:
 
 
 def _integers_of_text(column: pa.Array) -> tuple[Int, Bool]:
-    ok = _valid(column)
+    ok = valid(column)
     try:
         if pc.any(pc.match_substring(column, "x", ignore_case=True)).as_py():
             raise pa.ArrowInvalid("hexadecimal")
@@ -123,109 +114,6 @@ def _integers_of_text(column: pa.Array) -> tuple[Int, Bool]:
         ok = to_numpy(good) & (wide <= 2**63 - 1)
         return np.where(ok, wide, 0).astype(np.int64), ok
     return to_numpy(filled(whole, -1)), ok
-
-
-@dataclass(frozen=True, slots=True)
-class TimeRule:
-    """How a column says its times: ``units`` of an epoch that are allowed (none: ISO 8601, or typed timestamps)."""
-
-    units: tuple[str, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """Return the rule in words."""
-        return f"epoch {' or '.join(self.units)}" if self.units else "ISO 8601"
-
-
-def times(column: pa.Array, rule: TimeRule) -> tuple[Int, Bool]:
-    """Read instants as ns UTC; a time without zone is UTC. The unit of an epoch is told by its magnitude."""
-    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        return _typed_times(column)
-    if not rule.units:
-        return _iso_times(column) if is_text(column) else _nothing(column)
-    if is_text(column) and pc.any(pc.match_substring(column, ".")).as_py():
-        return _decimal_times(column, rule)
-    if pa.types.is_floating(column.type):
-        return _float_times(column, rule)
-    values, ok = integers(column)
-    return _scaled(values, ok, rule)
-
-
-def unit_of(value: float) -> str:
-    """Return the unit in which a number is an instant between 2009 and 2100, or an empty text.
-
-    >>> unit_of(1723161255), unit_of(1723161255343), unit_of(7)
-    ('s', 'ms', '')
-    """
-    return next((unit for unit, ns in UNITS.items() if FIRST <= value * ns / 10**9 < _LAST), "")
-
-
-def _scaled(values: Int, ok: Bool, rule: TimeRule) -> tuple[Int, Bool]:
-    out = np.zeros(len(values), np.int64)
-    done = np.zeros(len(values), np.bool_)
-    for unit in rule.units:
-        scale = 10**9 // UNITS[unit]
-        fits = ok & (values >= FIRST * scale) & (values < _LAST * scale)
-        out[fits] = values[fits] * UNITS[unit]
-        done |= fits
-    return out, done
-
-
-def _typed_times(column: pa.Array) -> tuple[Int, Bool]:
-    if pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("ms"))
-    try:
-        stamps = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64())
-    except pa.ArrowInvalid:
-        return _scaled(*integers(column.cast(pa.int64())), TimeRule((column.type.unit,)))
-    return to_numpy(filled(stamps, 0)), _valid(column)
-
-
-def _iso_times(column: pa.Array) -> tuple[Int, Bool]:
-    for kind in (pa.timestamp("ns", "UTC"), pa.timestamp("ns")):
-        try:
-            return to_numpy(filled(column.cast(kind).cast(pa.int64()), 0)), _valid(column)
-        except pa.ArrowInvalid:
-            continue
-    out = [_iso_time(column, row) for row in range(len(column))]
-    values = np.array(out, np.int64)
-    return values, values > 0
-
-
-def _iso_time(column: pa.Array, row: int) -> int:
-    try:
-        ns = parse_time(column[row].as_py() or "")
-    except (UsageError, UnicodeDecodeError, OverflowError):
-        return -1
-    return ns if 0 < ns < 2**63 else -1
-
-
-def _decimal_times(column: pa.Array, rule: TimeRule) -> tuple[Int, Bool]:
-    values = np.array([_decimal_time(column, row, rule) for row in range(len(column))], np.int64)
-    return values, values > 0
-
-
-def _decimal_time(column: pa.Array, row: int, rule: TimeRule) -> int:
-    try:
-        number = Decimal(column[row].as_py() or "")
-    except (InvalidOperation, UnicodeDecodeError):
-        return -1
-    if not number.is_finite() or number.adjusted() > 20:
-        return -1
-    unit = unit_of(float(number))
-    return seconds_ns(number * UNITS[unit] / 10**9) if unit in rule.units else -1
-
-
-def _float_times(column: pa.Array, rule: TimeRule) -> tuple[Int, Bool]:
-    """Read float epochs: whole and fractional part apart, so that the product loses nothing the source had."""
-    floats = to_numpy(filled(column.cast(pa.float64()), -1.0))
-    ok = np.isfinite(floats) & (floats >= 0) & (floats < 2**63)
-    whole = np.where(ok, np.floor(floats), 0)
-    values, done = _scaled(whole.astype(np.int64), ok, rule)
-    scale = np.zeros(len(floats))
-    for unit in rule.units:
-        scale[(whole >= FIRST * (10**9 / UNITS[unit])) & (whole < _LAST * (10**9 / UNITS[unit]))] = UNITS[unit]
-    return values + np.where(done, np.rint((floats - whole) * scale), 0).astype(np.int64), done
 
 
 def sides(column: pa.Array, *, maker: bool) -> tuple[Int, Bool]:
@@ -253,9 +141,6 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
-def _valid(column: pa.Array) -> Bool:
+def valid(column: pa.Array) -> Bool:
+    """Say which values are not null."""
     return to_numpy(column.is_valid())
-
-
-def _nothing(column: pa.Array) -> tuple[Int, Bool]:
-    return np.zeros(len(column), np.int64), np.zeros(len(column), np.bool_)

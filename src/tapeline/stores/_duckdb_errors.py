@@ -39,9 +39,21 @@ def translated(where: str) -> Iterator[None]:
         StoreError: anything else.
     """
     try:
-        yield
+        with interruptible():
+            yield
     except duckdb.Error as error:
         raise translate(where, error) from error
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise the `RuntimeError` that DuckDB makes of Ctrl-C inside as the `KeyboardInterrupt` it is."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "interrupt" not in str(error).lower():
+            raise
+        raise KeyboardInterrupt from error
 
 
 def translate(where: str, error: duckdb.Error) -> TapelineError:

@@ -6,6 +6,7 @@ import duckdb
 import pyarrow as pa
 
 from tapeline.errors import UsageError
+from tapeline.stores._duckdb_errors import interruptible
 
 READING = frozenset(["SELECT", "EXPLAIN"])
 """DuckDB's types of statement that read: DESCRIBE, SHOW, SUMMARIZE, FROM and WITH are SELECT to it."""
@@ -21,7 +22,8 @@ def query(connection: duckdb.DuckDBPyConnection, text: str, *, limit: int | None
         _check(connection.extract_statements(text), text)
         connection.execute("BEGIN TRANSACTION READ ONLY")
         try:
-            return _rows(connection, text, limit)
+            with interruptible():
+                return _rows(connection, text, limit)
         finally:
             connection.execute("ROLLBACK")
     except duckdb.Error as error:

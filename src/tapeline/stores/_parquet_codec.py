@@ -28,9 +28,10 @@ _SCALES = range(11)
 _DELAY = "delay_ns"
 
 
-def write(kind: Kind, rows: pa.Table, file: BinaryIO) -> None:
-    """Write rows, in their order, as a Parquet file."""
-    table = encode(kind, rows).replace_schema_metadata({"tapeline": str(SCHEMA_VERSION), "kind": kind.name})
+def write(kind: Kind, rows: pa.Table, file: BinaryIO, *, id_kind: str = "") -> None:
+    """Write rows, in their order, as a Parquet file; ``id_kind`` is what is known of the instrument's ids."""
+    more = {"tapeline.kind": kind.name, "tapeline.id_kind": id_kind}
+    table = encode(kind, rows).replace_schema_metadata({"tapeline": str(SCHEMA_VERSION), **more})
     whole = {field.name for field in table.schema if _is_whole(field.type)}
     reals = {field.name for field in table.schema if pa.types.is_floating(field.type)}
     rest = [field.name for field in table.schema if field.name not in whole | reals]

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -62,27 +63,36 @@ def partitions(kind: Kind, rows: pa.Table) -> Iterator[tuple[str, str, pa.Table]
             yield name, str(np.datetime64(int(day), "D")), part if same.all() else part.filter(pa.array(same))
 
 
-def write_file(
-    folder: Path, kind: Kind, instrument: str, date: str, rows: pa.Table, *, number: int, by_id: bool
-) -> File:
+class Place(NamedTuple):
+    """Where a file goes: the folder, the instrument and date of its rows, and its number."""
+
+    folder: Path
+    instrument: str
+    date: str
+    number: int
+
+    @property
+    def path(self) -> str:
+        """Return where below the folder a file of a kind goes, but for the kind."""
+        labels = (("instrument", self.instrument), ("date", self.date))
+        parts = [f"{name}={quote(value)}" for name, value in labels if value]
+        return "/".join([*parts, f"{self.number:08d}.parquet"])
+
+
+def write_file(place: Place, kind: Kind, rows: pa.Table, *, by_id: bool, id_kind: str) -> File:
     """Write rows of one instrument and date in their order, and return how the manifest tells of it."""
     rows = _sorted(kind, rows, by_id=by_id)
-    parts = [kind.name] + [f"{name}={quote(value)}" for name, value in _labels(instrument, date)]
-    path = "/".join([*parts, f"{number:08d}.parquet"])
-    target = folder / path
+    path = f"{kind.name}/{place.path}"
+    target = place.folder / path
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as file:
-        write(kind, rows, file)
+        write(kind, rows, file, id_kind=id_kind)
         file.flush()
         os.fsync(file.fileno())
     ends = pc.min_max(rows[kind.key[-1]]).as_py() if kind.name in SCANNED else {"min": None, "max": None}
     groups = tuple(_groups(rows)) if kind.name == "trades" else ()
     size = target.stat().st_size
-    return File(path, kind.name, len(rows), size, instrument, date, ends["min"], ends["max"], by_id, groups)
-
-
-def _labels(instrument: str, date: str) -> list[tuple[str, str]]:
-    return [(name, value) for name, value in (("instrument", instrument), ("date", date)) if value]
+    return File(path, kind.name, len(rows), size, place.instrument, place.date, ends["min"], ends["max"], by_id, groups)
 
 
 def _sorted(kind: Kind, rows: pa.Table, *, by_id: bool) -> pa.Table:

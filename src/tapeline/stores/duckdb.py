@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from weakref import WeakValueDictionary
 
 import duckdb
@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tapeline.errors import BrokenInvariant, StoreLocked, UnreadableFile
+from tapeline.errors import BrokenInvariant, StoreLocked, StoreUnavailable, UnreadableFile
 from tapeline.stores import _duckdb_schema as schema
 from tapeline.stores._conform import SCANNED, Question, conform, kind_named, one_per_key, without
 from tapeline.stores._duckdb_errors import translated
@@ -37,7 +37,7 @@ class DuckDBStore:
     Args:
         path: the file.
         read_only: change nothing; several processes may read while none writes.
-        memory_limit: what DuckDB may take, such as ``"1GB"``; beyond it spills to ``<path>.tmp``.
+        memory_limit: what DuckDB keeps in memory; beyond it large sorts spill to ``<path>.tmp``.
         threads: how many DuckDB may use; all cores by default.
         checkpoint_bytes: size of the write-ahead log at which it is merged into the file.
 
@@ -53,7 +53,7 @@ class DuckDBStore:
         path: str | os.PathLike[str],
         *,
         read_only: bool = False,
-        memory_limit: str | None = None,
+        memory_limit: str = "512MB",
         threads: int | None = None,
         checkpoint_bytes: int = 16 << 20,
     ) -> None:
@@ -88,6 +88,12 @@ class DuckDBStore:
         if other is not None and not other._closed:
             was = f"this process (PID {os.getpid()})"
             raise StoreLocked(self._where, "is open already", expected="one owner", was=was, next_step="close it first")
+        if self.path.is_dir():
+            raise UnreadableFile(self._where, "is a folder", expected="a file", was=str(self.path))
+        if not self.path.parent.is_dir():
+            step = "make that folder, or correct the path"
+            was = str(self.path.parent)
+            raise StoreUnavailable(self._where, "folder is missing", expected="a folder", was=was, next_step=step)
         if self.read_only and not self.path.exists():
             step = "run tapeline import first, or correct the path"
             raise UnreadableFile(self._where, "is missing", expected="a file", was=str(self.path), next_step=step)
@@ -218,6 +224,12 @@ class DuckDBStore:
         if not self.read_only and not self._in_transaction:
             with translated(self._where):
                 self._connection.execute("CHECKPOINT")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Release the file. Idempotent."""

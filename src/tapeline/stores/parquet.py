@@ -11,11 +11,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from tapeline.errors import BrokenInvariant, StoreLocked, StoreUnavailable, UnreadableFile
 from tapeline.stores import _parquet_manifest as manifests
@@ -30,7 +31,8 @@ from tapeline.stores._conform import (
     places_of,
     without,
 )
-from tapeline.stores._parquet_files import discard, disk_errors, load, partitions, remove_leftovers, write_file
+from tapeline.stores._parquet_codec import read_group
+from tapeline.stores._parquet_files import Place, discard, disk_errors, load, partitions, remove_leftovers, write_file
 from tapeline.stores._parquet_manifest import File, Manifest
 from tapeline.stores._parquet_tape import stream
 from tapeline.stores.base import KINDS, Kind, Size
@@ -73,7 +75,9 @@ class ParquetStore:
         strange = [path.name for path in self.folder.iterdir() if path.name != _LOCK] if found is None else []
         if strange:
             step = "give a new or empty folder"
-            raise UnreadableFile(self._where, "holds something else", expected="none", was=strange[0], next_step=step)
+            raise UnreadableFile(
+                self._where, "holds something else", expected="an empty folder", was=strange[0], next_step=step
+            )
         self._next = 1 if found is None else found.next
         self._files = {} if found is None else {file.path: file for file in found.files}
         if self._lock is not None:
@@ -107,7 +111,7 @@ class ParquetStore:
     def _writing(self) -> AbstractContextManager[None]:
         if self._lock is None:
             raise StoreUnavailable(
-                self._where, "cannot be written", expected="a store open for writing", was="read-only"
+                self._where, "cannot be written", expected="an open writer", was="read-only or closed"
             )
         return nullcontext() if self._in_transaction else self.transaction()
 
@@ -208,14 +212,25 @@ class ParquetStore:
             found[file.kind] = Size(size.rows + file.rows, size.bytes + file.bytes)
         return found
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Release the folder. Idempotent."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
+    def _ids(self, instrument: str) -> tuple[bool, str]:
+        """Return whether an instrument's ids are contiguous, and of what kind they are, as far as is known."""
+        known = self.read("instruments", instrument=instrument).to_pylist()
+        return (bool(known[0]["contiguous"]), known[0]["id_kind"] or "") if known else (False, "")
+
     def _contiguous(self, instrument: str) -> bool:
-        return bool(self.read("instruments", instrument=instrument)["contiguous"].to_pylist() == [True])
+        return self._ids(instrument)[0]
 
     def _asked(self, question: Question) -> list[File]:
         """Return the files that may hold rows that answer a question."""
@@ -251,10 +266,29 @@ class ParquetStore:
     def _write(self, kind: Kind, rows: pa.Table) -> None:
         """Write rows as new files, one for each instrument and date, that count from the commit on."""
         for instrument, date, part in partitions(kind, rows):
-            by_id = kind.name == "trades" and self._contiguous(instrument)
-            file = write_file(self.folder, kind, instrument, date, part, number=self._next, by_id=by_id)
+            by_id, id_kind = self._ids(instrument)
+            by_id = by_id and kind.name == "trades"
+            place = Place(self.folder, instrument, date, self._next)
+            file = write_file(place, kind, part, by_id=by_id, id_kind=id_kind)
             self._next += 1
             self._files[file.path] = file
+
+
+def read_file(path: str | os.PathLike[str]) -> Iterator[pa.Table]:
+    """Yield the rows of one of our files, row group by row group, in the schema of the kind its metadata name.
+
+    Raises:
+        StoreError: it is damaged.
+        UnreadableFile: it is none of ours.
+    """
+    where = f"file {path}"
+    with disk_errors(where), pq.ParquetFile(path) as file:
+        metadata = file.schema_arrow.metadata or {}
+        name = metadata.get(b"tapeline.kind", b"").decode()
+        if name not in KINDS:
+            raise UnreadableFile(where, "is no file of a Parquet store", expected="its kind in its metadata", was=name)
+        for group in range(file.num_row_groups):
+            yield read_group(KINDS[name], file, group)
 
 
 _LOCK = ".lock"

@@ -117,7 +117,8 @@ def check_warmup(features: FeatureSet, make: Make) -> list[str]:
 
 def check_finite(features: FeatureSet, make: Make) -> list[str]:
     """No value is infinite, whether candles hold trades or none."""
-    return _columns(features, np.isinf(_run(make, candles(150, quiet=True))).any(axis=0), "infinite")
+    values = _run(make, candles(150, quiet=True))
+    return _columns(features, np.asarray(np.isinf(values).any(axis=0)), "infinite")
 
 
 def check_prefix(features: FeatureSet, make: Make) -> list[str]:
@@ -259,7 +260,8 @@ def groups() -> dict[str, list[str]]:
     """Return the indicators that are compiled together: all shipped ones, and each other one by itself."""
     home = Path(str(indicators.__file__)).parent
     shipped = [key for key in names() if Path(str(module_of(key).__file__)).parent == home]
-    return {"shipped": shipped} | {key: [key] for key in names() if key not in shipped}
+    others = {key: [key] for key in names() if key not in shipped}
+    return ({"shipped": shipped} if shipped else {}) | others
 
 
 @cache

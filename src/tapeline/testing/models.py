@@ -28,8 +28,8 @@ def planted(
     """Make a dataset of which everything is known.
 
     A random walk (Student's t steps) seen every minute, outcomes over ``horizon`` minutes, so neighbours overlap. The
-    column ``signal`` explains the share ``r2`` of the variance of the outcome; the other columns are noise, the last one
-    is the past return. With ``shuffle`` outcomes are put in random order.
+    column ``signal`` explains the share ``r2`` of the variance of the outcome; others are noise, the last one is the
+    past return. With ``shuffle`` outcomes are put in random order.
 
     >>> planted(0, 100).inputs.shape
     (100, 5)
@@ -125,8 +125,8 @@ class ModelSuite:
     def test_constant_and_odd_columns(self) -> None:
         """Bear inputs that never move, and inputs of any scale."""
         data = planted(7, 300, r2=0.2)
-        for change in (np.zeros_like, np.ones_like, lambda rows: rows * [1e12, 1e-12, 1.0, 0.0, 1e6]):
-            inputs = change(data.inputs)
+        for scale, shift in ((np.zeros(5), 0.0), (np.zeros(5), 1.0), (np.array([1e12, 1e-12, 1.0, 0.0, 1e6]), 0.0)):
+            inputs = data.inputs * scale + shift
             model = self.model().fit(inputs, data.labels(self.model.target), seed=1, overlap=3, past=4)
             self.check_output(model.predict(inputs), 300)
             self.check_output(model.predict(inputs * 1e3 + 1.0), 300)

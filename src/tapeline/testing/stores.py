@@ -262,22 +262,48 @@ class StoreSuite:
             assert again.read("trades").equals(before)
             assert again.append("trades", some_trades()) == 0
 
+    @pytest.mark.parametrize("contiguous", [True, False])
+    def test_the_tape_is_whole_whatever_the_pieces(self, store: Store, contiguous: bool) -> None:
+        """Every length of tape in pieces of every length, from the start and from a trade on."""
+        row = {"instrument": INSTRUMENTS[0], "venue": "SIM", "id_kind": "venue", "contiguous": contiguous}
+        store.append("instruments", pa.Table.from_pylist([row | {"first_seen": 0}], KINDS["instruments"].schema))
+        for count in range(1, 8):
+            store.append("trades", some_trades(count, 1))
+            for rows in range(1, 4):
+                for had in (None, 1, count):
+                    after = None if had is None else (had * 1_000_000_000, had)
+                    tables = list(store.tape(INSTRUMENTS[0], after=after, rows=rows))
+                    ids = [trade_id for table in tables for trade_id in table["trade_id"].to_pylist()]
+                    assert ids == list(range((had or 0) + 1, count + 1))
+                    assert all(0 < len(table) <= rows for table in tables)
+
+    def test_seen_knows_late_trades_too(self, store: Store) -> None:
+        """An id stored in both tables is answered with the trade."""
+        late = some_trades(2, 3).append_column("reason", pa.array(["closed"] * 3))
+        late = late.set_column(4, "price", pa.array([1.0, 2.0, 3.0]))
+        store.append("late_trades", late)
+        assert store.seen(INSTRUMENTS[0], some_trades(4, 2))["price"].to_pylist() == [3.0]
+        store.append("trades", some_trades(1, 3))
+        assert store.seen(INSTRUMENTS[0], some_trades(1, 9))["price"].to_pylist() == [101.0, 102.0, 103.0, 3.0]
+        assert len(store.seen(INSTRUMENTS[1], some_trades(1, 9))) == 0
+        assert len(store.seen(INSTRUMENTS[0], some_trades(7, 2))) == 0
+
     def test_unknown_numbers_are_null(self, store: Store) -> None:
         """NaN goes in, null comes out; infinity is a number."""
         values = pa.table(
             {
-                "instrument": [INSTRUMENTS[0]],
-                "timeframe": ["1m"],
-                "feature_set": ["bars"],
-                "version": ["a"],
-                "source": ["trades"],
-                "as_of": [60],
-                "complete": [True],
-                "values": [[1.0, float("nan"), None, float("inf")]],
+                "instrument": [INSTRUMENTS[0]] * 2,
+                "timeframe": ["1m"] * 2,
+                "feature_set": ["bars"] * 2,
+                "version": ["a"] * 2,
+                "source": ["trades"] * 2,
+                "as_of": [60, 120],
+                "complete": [True] * 2,
+                "values": [[7.0, 8.0], [1.0, float("nan"), None, float("inf")]],
             },
             KINDS["features"].schema,
         )
-        store.append("features", values)
+        store.append("features", values.slice(1))
         assert store.read("features")["values"].to_pylist() == [[1.0, None, None, float("inf")]]
 
     def test_what_cannot_be_answered_is_refused(self, store: Store) -> None:
@@ -311,6 +337,6 @@ class StoreSuite:
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=self.examples, stateful_step_count=20, deadline=None, suppress_health_check=slow
+                max_examples=self.examples, stateful_step_count=15, deadline=None, suppress_health_check=slow
             ),
         )

@@ -1,0 +1,57 @@
+"""``tapeline explain``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tapeline.cli.invocation import Command, Invocation
+from tapeline.clock import format_time
+
+_TOP = 8
+
+
+@click.command(cls=Command)
+@click.argument("id_", metavar="ID")
+@click.pass_obj
+def command(invocation: Invocation, id_: str) -> int:
+    """Recompute one prediction from the tape, and tell what the model saw and why it said what it said."""
+    from tapeline.cli.output import write_json
+    from tapeline.serving import explain
+
+    with invocation.store() as store:
+        told = explain(store, invocation.settings, id_)
+    if invocation.json:
+        write_json(_timed(told))
+    else:
+        _print(told)
+    return 0 if told["matches"] else 1
+
+
+def _timed(told: dict[str, Any]) -> dict[str, Any]:
+    from tapeline.cli.commands.predict import as_json
+    from tapeline.types import Prediction
+
+    candle = {name: format_time(value) if name.endswith("_time") else value for name, value in told["candle"].items()}
+    return told | {"prediction": as_json(Prediction(**told["prediction"])), "candle": candle}
+
+
+def _print(told: dict[str, Any]) -> None:
+    prediction, candle = told["prediction"], told["candle"]
+    what = f"{prediction['instrument']} {prediction['timeframe']}, as of {format_time(prediction['as_of'])}"
+    print(f"prediction {prediction['id']}: {what}")
+    same = "the same bits as stored" if told["matches"] else "DIFFERS from what is stored"
+    print(f"  recomputed from the tape: {same}")
+    for finding in told["differences"]:
+        print(f"  {finding['field']}: stored {finding['stored']}, recomputed {finding['recomputed']}")
+    held = f"close {candle['close']:.10g}, {candle['trades']} trades, volume {candle['volume']:.6g}"
+    print(f"  candle {format_time(candle['open_time'])}: {held}")
+    for target, found in told["explanation"]["targets"].items():
+        print(f"\n{target}: {found['model']} {found['version']} says {found['prediction']:.6g} ({found['unit']})")
+        print(f"  {'base':<32} {'':>14} {found['base']:+.6g}")
+        for part in found["contributions"][:_TOP]:
+            print(f"  {part['column']:<32} {part['value']:>14.6g} {part['added']:+.6g}")
+        if len(found["contributions"]) > _TOP:
+            rest = sum(part["added"] for part in found["contributions"][_TOP:])
+            print(f"  {len(found['contributions']) - _TOP:>3} others {'':>36} {rest:+.6g}")

@@ -1,0 +1,104 @@
+"""``tapeline import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tapeline.cli.invocation import Command, Invocation
+from tapeline.clock import SystemClock
+from tapeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from tapeline.importing import ImportReport
+
+_GAPS = 10
+
+
+def _columns(context: click.Context, parameter: click.Parameter, text: str | None) -> dict[str, str] | None:
+    """Read ``price=p,qty=size``."""
+    if text is None:
+        return None
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(ours.strip() and theirs.strip() for ours, _, theirs in pairs):
+        raise UsageError("--columns", "cannot be read", expected="ours=theirs,..., such as price=p,qty=size", was=text)
+    return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
+
+
+@click.command("import", cls=Command)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
+@click.option("--instrument", metavar="I", help="Overrides what the files say, such as BTC-USD.KRAKEN.")
+@click.option("--format", "format_", metavar="F", help="The files' format, where it is not to be recognised.")
+@click.option("--columns", callback=_columns, metavar="MAP", help="Our names to theirs: price=p,qty=size,ts=time:ms.")
+@click.pass_obj
+def command(
+    invocation: Invocation,
+    paths: tuple[Path, ...],
+    instrument: str | None,
+    format_: str | None,
+    columns: dict[str, str] | None,
+) -> int:
+    """Read recorded files into the tape.
+
+    A folder stands for all files in and below it.
+    """
+    from tapeline.cli.output import write_json
+    from tapeline.importing import import_files
+
+    with invocation.store(read_only=False) as store, invocation.progress() as meter:
+        report = import_files(
+            _files(paths),
+            store,
+            invocation.settings,
+            clock=SystemClock(),
+            instrument=instrument,
+            format=format_,
+            columns=columns,
+            progress=lambda at: meter(at.what, at.done, at.total),
+        )
+    if invocation.json:
+        write_json(report.to_json())
+    else:
+        _print(report, invocation)
+    for problem in report.problems:
+        click.echo(f"error: {problem}", err=True)
+    return 2 if report.problems else 0
+
+
+def _files(paths: tuple[Path, ...]) -> list[Path]:
+    """Return the files meant: a folder's are all in and below it whose names begin with no dot or underscore."""
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        found += [file for file in inside if file == path or not file.name.startswith((".", "_"))]
+    return found
+
+
+def _print(report: ImportReport, invocation: Invocation) -> None:
+    import pyarrow as pa
+
+    from tapeline.cli.output import print_table
+
+    names = ("path", "format", "instrument", "read", "new", "duplicates", "malformed", "conflicts", "first", "last")
+    good = [file.to_json() for file in report.files if file.format]
+    if good:
+        print_table(pa.Table.from_pylist([{name: file[name] for name in names} for file in good]))
+    for file in report.files:
+        said = [f"{name}: {text}" for name, text in file.guesses.items()]
+        said += [f"{count:,} {name} ignored" for name, count in file.ignored.items()]
+        invocation.note(f"{file.path}: {'; '.join(said)}" if said else "")
+        if file.malformed or file.conflicts:
+            invocation.note(
+                f'{file.path}: reasons: tapeline sql "SELECT reason, count(*) FROM dead_letters GROUP BY 1"'
+            )
+    for instrument, first, last in report.gaps[:_GAPS]:
+        print(f"gap: {instrument} ids {first} to {last} are missing ({last - first + 1:,})")
+    if len(report.gaps) > _GAPS:
+        print(f"{len(report.gaps):,} gaps in all; list them with: tapeline gaps")
+    for text in [*report.unproven, *(f"{name} was folded anew: earlier trades came" for name in report.refolded)]:
+        invocation.note(text)
+    held = sorted({name for file in good for name in str(file["instrument"]).split(",") if name})
+    if held:
+        invocation.note(f"next: tapeline candles {held[0]}")

@@ -1,0 +1,75 @@
+"""``tapeline rebuild``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tapeline.cli.invocation import Command, Invocation, Meter
+from tapeline.clock import SystemClock
+from tapeline.errors import SnapshotMismatch
+
+if TYPE_CHECKING:
+    from tapeline.coverage import Coverage
+    from tapeline.recorder import Lane, Recorder
+
+
+@click.command(cls=Command)
+@click.argument("instrument", required=False)
+@click.pass_obj
+def command(invocation: Invocation, instrument: str | None) -> None:
+    """Fold the stored tape anew, of one instrument or of all.
+
+    A fold that was interrupted goes on where it was.
+    """
+    from tapeline.cli.output import write_json
+    from tapeline.coverage import coverage
+    from tapeline.query import known
+    from tapeline.recorder import Recorder
+    from tapeline.serving import champion_loader
+
+    with invocation.store(read_only=False) as store, invocation.progress() as meter:
+        if instrument is not None:
+            known(store, instrument)
+        recorder = Recorder(store, invocation.settings, clock=SystemClock(), load_model=champion_loader(store))
+        with store.transaction():
+            recorder.write_sets()
+        held = [entry for entry in coverage(store) if instrument in (None, entry.instrument)]
+        done = [{"instrument": one.instrument, "of": one.holds, "rows": _fold(recorder, one, meter)} for one in held]
+    if invocation.json:
+        write_json({"rebuilt": done})
+    else:
+        for entry in done:
+            print(f"{entry['instrument']}: {entry['rows']:,} {entry['of']} folded anew")
+
+
+def _fold(recorder: Recorder, held: Coverage, meter: Meter) -> int:
+    """Fold trades anew, or compute the features of candles that others made anew; return how many rows they were."""
+    from tapeline.importing import fold_imported
+
+    instrument = held.instrument
+    if held.holds != "trades":
+        fold_imported(recorder.store, recorder.settings, instrument, held.holds.removeprefix("candles "))
+        return held.rows
+    lane = _lane(recorder, instrument)
+    count = 0
+    for trades in recorder.refold(lane):
+        count += trades
+        meter(instrument, count, 0)
+    return count
+
+
+def _lane(recorder: Recorder, instrument: str) -> Lane:
+    """Return an instrument's lane, marked to be folded anew; a state that cannot be read is set aside."""
+    from tapeline.recorder import STALE
+    from tapeline.stores import rows
+
+    try:
+        lane = recorder.lane(instrument)
+    except SnapshotMismatch:
+        damaged = {"instrument": instrument, "layout": f"{STALE}its state cannot be read/", "snapshot": b""}
+        recorder.store.upsert("states", rows.from_dicts("states", damaged))
+        lane = recorder.lane(instrument)
+    lane.stale = lane.stale or f"{STALE}asked for with tapeline rebuild"
+    return lane

@@ -1,0 +1,128 @@
+"""What `tapeline doctor` finds: versions, extras, the database, what a trade takes, the cache, and what to do next."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import tempfile
+from importlib import metadata
+from itertools import islice
+from typing import Any
+
+from tapeline.config import Settings
+from tapeline.coverage import coverage
+from tapeline.errors import TapelineError
+from tapeline.stores.duckdb import DuckDBStore
+from tapeline.stores.parquet import ParquetStore
+from tapeline.tape import instruments
+
+_SAMPLE = 1 << 18
+_EXTRA = re.compile(r"extra\s*==\s*['\"]([\w-]+)['\"]")
+_NAME = re.compile(r"[\w.-]+")
+
+
+def versions() -> dict[str, str | None]:
+    """Return the version of Python, of Tapeline and of each package it needs; None where one is missing."""
+    needed = [_NAME.match(text) for text in metadata.requires("tapeline") or [] if not _EXTRA.search(text)]
+    names = sorted({match[0] for match in needed if match})
+    return {"python": platform.python_version(), "tapeline": _version("tapeline")} | {
+        name: _version(name) for name in names
+    }
+
+
+def extras() -> list[dict[str, Any]]:
+    """Return each extra: what it brings, whether that is installed, and how to install it."""
+    brings: dict[str, list[str]] = {}
+    for text in metadata.requires("tapeline") or []:
+        extra, name = _EXTRA.search(text), _NAME.match(text)
+        if extra and name:
+            brings.setdefault(extra[1], []).append(name[0])
+    return [
+        {
+            "name": extra,
+            "packages": {name: _version(name) for name in names},
+            "installed": all(_version(name) for name in names),
+            "install": f"pip install 'tapeline[{extra}]'",
+        }
+        for extra, names in sorted(brings.items())
+    ]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def database(settings: Settings) -> dict[str, Any]:
+    """Return what is known of the database; ``state`` is ok, missing or unusable."""
+    found: dict[str, Any] = {"path": str(settings.db.resolve()), "state": "missing", "problem": None}
+    if not settings.db.exists():
+        return found
+    found["bytes"] = settings.db.stat().st_size
+    try:
+        store = DuckDBStore(settings.db, read_only=True)
+    except TapelineError as error:
+        return found | {"state": "unusable", "problem": str(error)}
+    try:
+        return found | {"state": "ok"} | _content(store)
+    finally:
+        store.close()
+
+
+def _content(store: DuckDBStore) -> dict[str, Any]:
+    sizes = store.sizes()
+    trades = sizes["trades"]
+    return {
+        "schema": store.sql("SELECT version FROM tapeline_schema").to_pylist()[0]["version"],
+        "kinds": {name: {"rows": size.rows, "bytes": size.bytes} for name, size in sizes.items()},
+        "bytes_per_trade_duckdb": round(trades.bytes / trades.rows, 2) if trades.rows else None,
+        "bytes_per_trade_parquet": _parquet_bytes(store),
+        "instruments": [entry.to_json() for entry in coverage(store)],
+    }
+
+
+def _parquet_bytes(store: DuckDBStore) -> float | None:
+    """Return what a trade takes in our Parquet store, measured on the first trades of each instrument."""
+    with tempfile.TemporaryDirectory(prefix="tapeline-") as folder:
+        target = ParquetStore(folder)
+        try:
+            held = instruments(store)
+            for tape in held:
+                for table in islice(store.tape(tape.instrument, rows=_SAMPLE // len(held) + 1), 1):
+                    target.append("trades", table)
+            size = target.sizes()["trades"]
+        finally:
+            target.close()
+    return round(size.bytes / size.rows, 2) if size.rows else None
+
+
+def cache() -> dict[str, Any]:
+    """Return where compiled kernels are kept, and what they take."""
+    from tapeline.kernel import _cache_folder
+
+    folder = _cache_folder()
+    taken = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
+    return {"path": str(folder), "bytes": taken, "writable": os.access(folder, os.W_OK)}
+
+
+def next_steps(found: dict[str, Any]) -> list[str]:
+    """Return what to do about each thing that is missing."""
+    steps = [f"install {name}: pip install {name}" for name, version in found["versions"].items() if version is None]
+    base = found["database"]
+    if base["state"] == "missing":
+        steps.append("no database yet: tapeline import PATH, or name another with --db")
+    elif base["state"] == "unusable":
+        steps.append(f"the database cannot be used: {base['problem']}")
+    elif not base["instruments"]:
+        steps.append("nothing imported yet: tapeline import PATH")
+    steps += [
+        f"{entry['instrument']}: {entry['missing']:,} ids are missing: tapeline gaps {entry['instrument']}"
+        for entry in base.get("instruments", [])
+        if entry["open_gaps"]
+    ]
+    if not found["cache"]["writable"]:
+        steps.append(f"kernels cannot be kept in {found['cache']['path']}: set TAPELINE_CACHE to a folder of yours")
+    return steps

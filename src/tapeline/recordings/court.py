@@ -1,0 +1,106 @@
+"""By what rows are judged, and the verdict: which are refused, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tapeline.clock import format_time
+from tapeline.recordings.instants import FIRST, UNITS, TimeRule, times, unit_of
+from tapeline.recordings.values import filled, integers, is_text, reals, shown, to_numpy
+from tapeline.types import Bool, DeadLetter, Float, Int
+
+_FIRST_NS = FIRST * 10**9
+_POSITIVE = "a finite number > 0"
+_ID = "an integer in 0..2^63-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Court:
+    """By what the rows of one file are judged.
+
+    Attributes:
+        source: the file's name, as dead letters give it.
+        instrument: of all rows that do not name their own.
+        max_time: no trade is later, ns UTC.
+        now: when the file is read, ns UTC: the dead letters' ts_init.
+    """
+
+    source: str
+    instrument: str
+    max_time: int
+    now: int
+
+    def letter(self, number: int, raw: bytes, reason: str, instrument: str | None = None) -> DeadLetter:
+        """Return a dead letter for row ``number`` of the file."""
+        name = self.instrument if instrument is None else instrument
+        return DeadLetter(f"{self.source}:{number}", reason, raw, self.now, name)
+
+
+class Verdict:
+    """Which of n rows are refused, and why: the first reason stands."""
+
+    def __init__(self, rows: int) -> None:
+        self.bad: Bool = np.zeros(rows, np.bool_)
+        self.reasons: dict[int, str] = {}
+
+    def refuse(self, rows: Bool, reason: Callable[[int], str]) -> None:
+        """Refuse rows by a mask."""
+        for row in np.flatnonzero(rows & ~self.bad).tolist():
+            self.reasons[row] = reason(row)
+        self.bad |= rows
+
+    def number(self, what: str, column: pa.Array, *, zero: bool = False, missing: bool = False) -> Float:
+        """Read a column of finite numbers > 0 (``zero``: >= 0); ``missing`` columns may be empty, then NaN."""
+        values, ok = reals(column)
+        rule = _POSITIVE.replace(">", ">=") if zero else _POSITIVE
+        good = ok & np.isfinite(values) & ((values >= 0) if zero else (values > 0))
+        if missing:
+            empty = np.isnan(values) | _empty(column)
+            values, good = np.where(empty, np.nan, values), good | empty
+        self.refuse(~good, lambda row: f"{what}: expected {rule}, was {shown(column, row)}")
+        return values
+
+    def identifier(self, what: str, column: pa.Array) -> Int:
+        """Read a column of ids."""
+        values, ok = integers(column)
+        self.refuse(~ok, lambda row: f"{what}: expected {_ID}, was {shown(column, row)}")
+        return values
+
+    def time(self, what: str, column: pa.Array, rule: TimeRule, max_time: int) -> Int:
+        """Read a column of instants from 2009-01-03 to ``max_time``."""
+        values, ok = times(column, rule)
+        self.refuse(~ok, lambda row: time_reason(what, column, row, rule))
+        self.refuse(values < _FIRST_NS, lambda row: f"{what}: expected >= 2009-01-03, was {shown(column, row)}")
+        self.refuse(values > max_time, lambda row: _late(what, int(values[row]), max_time))
+        return values
+
+
+def _empty(column: pa.Array) -> Bool:
+    given = pc.not_equal(column, "") if is_text(column) else column.is_valid()
+    return ~to_numpy(filled(given, False)).astype(np.bool_)
+
+
+def _late(what: str, value: int, max_time: int) -> str:
+    return f"{what}: expected <= {format_time(max_time)}, was {format_time(value)} (in the future)"
+
+
+def time_reason(what: str, column: pa.Array, row: int, rule: TimeRule) -> str:
+    """Say why a value is no instant; a wrong unit is named."""
+    if not column[row].is_valid:
+        return f"{what}: expected {rule.text}, was none that can be read"
+    text = f"{what}: expected {rule.text}, was {shown(column, row)}"
+    values, ok = (
+        reals(column.slice(row, 1)) if is_text(column) else reals(column.slice(row, 1).cast(pa.float64(), safe=False))
+    )
+    if not ok[0] or not np.isfinite(values[0]):
+        return text
+    unit = unit_of(float(values[0]))
+    if unit and unit not in rule.units:
+        return f"{text} (wrong unit: looks like {unit})"
+    finest = 10**9 / UNITS[rule.units[-1]] if rule.units else 1
+    return f"{text} ({'before 2009-01-03' if values[0] < FIRST * finest else 'after 2099'})"
