@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tapeline.clock import MINUTE, ManualClock
-from tapeline.config import Settings
+from tapeline.config import load_settings
 from tapeline.recorder import Recorder
 from tapeline.simulator.market import JANUARY_2024, Market
 from tapeline.stores import rows
@@ -14,7 +14,7 @@ from tapeline.types import CANDLE, Frame, Records
 
 TRADED, IMPORTED = "BTC-USD.SIM", "ETH-USD.SIM"
 START = JANUARY_2024
-SETTINGS = Settings(timeframes=("1m", "5m"), feature_sets=("bars",))
+SETTINGS = load_settings(timeframes=("1m", "5m"), feature_sets=("bars",))
 
 
 def trades(count: int = 6_000) -> Frame:

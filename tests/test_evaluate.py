@@ -158,3 +158,13 @@ def test_the_direction_metrics_by_hand() -> None:
     log_loss, accuracy = METRICS["direction"]
     assert log_loss.rows(labels, said).tolist() == pytest.approx([-np.log(0.8), -np.log(0.4)])
     assert accuracy.rows(labels, said).tolist() == [1.0, 0.0]
+
+
+def test_rows_without_an_outcome_are_a_bug() -> None:
+    data = planted(1, 600)
+    data.returns[300] = 0.0
+    with pytest.raises(BrokenInvariant, match="evaluation of direction: a row has no outcome"):
+        run(data, "direction")
+    assert len(data.for_target("direction")) == 599
+    assert data.for_target("return") is data
+    run(data.for_target("direction"), "direction")

@@ -97,5 +97,7 @@ def test_the_past_return_is_the_forward_return_seen_from_its_end(minutes: list[i
     assert np.isfinite(list(behind.values())).sum() == np.isfinite(ahead).sum()
 
 
-def test_a_price_that_stays_has_not_gone_up() -> None:
-    assert labels.direction(np.array([-1.0, -0.0, 0.0, 1e-12])).tolist() == [0, 0, 0, 1]
+def test_a_price_that_stays_has_no_direction() -> None:
+    got = labels.direction(np.array([-1.0, 1e-12, -0.0, 0.0, np.nan]))
+    assert got[:2].tolist() == [0, 1]
+    assert np.isnan(got[2:]).all()

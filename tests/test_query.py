@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from tests.stored import IMPORTED, SETTINGS, START, TRADED, fill, trades
 
 from tapeline import query
 from tapeline.clock import MINUTE
@@ -13,7 +14,6 @@ from tapeline.errors import UnknownName, UsageError
 from tapeline.stores import rows
 from tapeline.stores.memory import MemoryStore
 from tapeline.types import Decision, DecisionKind
-from tests.stored import IMPORTED, SETTINGS, START, TRADED, fill, trades
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +31,9 @@ def resampled(timeframe: str) -> pd.DataFrame:
     volume = pd.Series(frame.qty, index=times).resample(timeframe).sum()
     made = prices.ohlc()
     close = made["close"].ffill()
-    quiet = made.apply(lambda column: column.fillna(close))
-    return quiet.assign(volume=volume, trades=prices.count()).iloc[:-1]
+    quiet: pd.DataFrame = made.apply(lambda column: column.fillna(close))
+    whole: pd.DataFrame = quiet.assign(volume=volume, trades=prices.count())
+    return whole.iloc[:-1]
 
 
 @pytest.mark.parametrize(("timeframe", "rule", "stored"), [("1m", "1min", True), ("2m", "2min", False)])
@@ -145,11 +146,11 @@ def test_refusals_name_what_there_is(store: MemoryStore) -> None:
         query.candles(store, SETTINGS, "X.Y", "1m")
     with pytest.raises(UsageError, match=r"^ETH-USD\.SIM 5m: cannot .* expected the timeframe imported: 1m, was '5m'"):
         query.candles(store, SETTINGS, IMPORTED, "5m")
-    with pytest.raises(UsageError, match="^timeframe 7m: is not a timeframe"):
+    with pytest.raises(UsageError, match=r"^timeframe 7m: is not a timeframe"):
         query.candles(store, SETTINGS, TRADED, "7m")
-    with pytest.raises(UnknownName, match="^feature set nope: is not known: expected one of bars, "):
+    with pytest.raises(UnknownName, match=r"^feature set nope: is not known: expected one of bars, "):
         query.features(store, SETTINGS, TRADED, "1m", "nope")
-    with pytest.raises(UsageError, match="^times: are empty: expected start before end, was '2024-01-01T00:01:00Z to"):
+    with pytest.raises(UsageError, match=r"^times: are empty: expected start before end, was '2024-01-01T00:01:00Z to"):
         query.candles(store, SETTINGS, TRADED, "1m", START + MINUTE, START)
     with pytest.raises(UnknownName, match="one of: nothing imported yet"):
         query.known(MemoryStore(), TRADED)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,37 @@ def test_too_few_rows() -> None:
         train(planted(1, 60), SETTINGS, models=FAST)
 
 
+def test_telling_quiet_from_busy_is_not_telling_the_direction() -> None:
+    data = planted(3, 2500)
+    quiet = np.random.default_rng(0).random(2500) < 1 / (1 + np.exp(-3 * data.inputs[:, 0]))
+    data.returns[quiet] = 0.0
+    training = train(data, SETTINGS, models=FAST)
+    told = training.report["targets"]["direction"]
+    assert (told["rows"], told["stayed"]) == (2500 - quiet.sum(), quiet.sum())
+    assert told["promoted"] is False
+    assert training.outcomes["direction"].artifact.rows == told["rows"]
+    assert training.outcomes["return"].artifact.rows == 2500
+
+
+def test_a_trade_on_a_price_that_stays_earns_nothing() -> None:
+    data = planted(1, 2500, r2=0.2)
+    data.returns[::2] = 0.0
+    told = train(data, SETTINGS, models=FAST).outcomes["direction"]
+    said, rows = told.evaluation.said, told.evaluation.rows
+    sides = np.sign(said[told.trading.model] - said["majority"])
+    assert told.trading.gross.value == pytest.approx(0.5 * np.mean(sides * told.dataset.returns[rows]))
+
+
+def test_a_price_that_never_moves_leaves_only_the_direction_out() -> None:
+    data = planted(1, 700)
+    data.returns[:] = 0.0
+    training = train(data, SETTINGS, models=FAST)
+    assert list(training.report["targets"]) == ["return"]
+    assert "(left out: 700 the price stayed): expected at least" in training.report["not_evaluated"]["direction"]
+    with pytest.raises(NotEnoughData, match="700 the price stayed"):
+        train(data, replace(SETTINGS, main_target="direction"), models=FAST)
+
+
 @pytest.mark.parametrize("outcome", [0.0, 1e-4, -1e-4])
 def test_a_constant_outcome_is_a_result_and_said(outcome: float) -> None:
     data = planted(1, 700)
@@ -235,3 +267,17 @@ def test_a_folder_that_cannot_be_written_is_named(promoted: Training, tmp_path: 
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreUnavailable, match=r"run folder .*file.*: cannot be written"):
         write_run(promoted, tmp_path / "file")
+
+
+def test_a_model_of_a_user_runs_and_its_code_is_in_the_record(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    text = "from tapeline.models.naive import LastPrice as L\nclass Mine(L):\n    name = 'mine'\n    baseline = False\n"
+    path.write_text(text)
+    asked = replace(SETTINGS, models=("mine",), model_paths=(str(path),))
+    first = train(planted(1, 700), asked)
+    assert {row["model"] for row in first.report["models"]} >= {"mine", "last_price"}
+    assert first.report["tried"] == 1
+    path.write_text(text + "\n# changed\n")
+    assert train(planted(1, 700), asked).run != first.run
+    assert str(tmp_path) not in json.dumps(first.settings)
+    assert re.fullmatch(r"\d+\.\d+\.\d+\+[0-9a-f]{8}", first.settings["code_version"])

@@ -197,13 +197,13 @@ class _Table:
         return np.where(np.isnan(counts), -1, counts).astype(np.int64)
 
     def _moments(self, name: str) -> Int:
-        column = self._frame[name]
-        if isinstance(column.dtype, nw.Datetime) and not column.null_count():
-            return np.array(column.dt.timestamp("ns").to_numpy(), np.int64)
-        if not column.dtype.is_integer() or column.null_count():
-            was = f"{column.dtype}, {column.null_count()} of them null"
+        column = self._frame[name].to_arrow()
+        if pa.types.is_timestamp(column.type) and not column.null_count:
+            column = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64())
+        if not pa.types.is_integer(column.type) or column.null_count:
+            was = f"{column.type}, {column.null_count} of them null"
             raise self._refused(name, "datetimes, or whole ns since 1970 UTC", was)
-        return np.array(column.to_numpy(), np.int64)
+        return np.array(column.to_numpy(zero_copy_only=False), np.int64)
 
     def _flags(self, name: str) -> Bool:
         column = self._frame[name]

@@ -119,7 +119,7 @@ def evaluate(
     """Walk every model forward, and set each beside the best baseline.
 
     Args:
-        dataset: the rows.
+        dataset: the rows that have an outcome of the target (`Dataset.for_target`).
         target: ``return`` or ``direction``.
         models: of that target; at least one baseline.
         folds: from `split`.
@@ -132,6 +132,10 @@ def evaluate(
         progress: told each model and fold.
     """
     outcomes = dataset.labels(target) if labels is None else labels
+    if np.isnan(outcomes).any():
+        raise BrokenInvariant(
+            f"evaluation of {target}", "a row has no outcome", expected="Dataset.for_target", was="NaN"
+        )
     said: dict[str, Float] = {}
     for kind in sorted(models, key=lambda kind: not kind.baseline):
         parts = []

@@ -138,7 +138,7 @@ def import_files(
             recording = open_recording(
                 path, instrument=instrument, format=format, columns=columns, now=clock.now(), max_time=clock.now() + DAY
             )
-            job.read(recording, result)
+            job.read(recording, result, told=f"{instrument}|{sorted((columns or {}).items())}")
         except (InputError, UsageError) as error:
             result.problem = str(error)
     job.finish()
@@ -156,9 +156,9 @@ class _Import:
         with store.transaction():
             self._recorder.write_sets()
 
-    def read(self, recording: Recording, result: FileResult) -> None:
-        """Read one file from where the last import of it stands."""
-        key = _identity(recording)
+    def read(self, recording: Recording, result: FileResult, *, told: str) -> None:
+        """Read one file from where the last import of it stands; ``told`` is what the user said about it."""
+        key = _identity(recording, told)
         before = [row for row in self._store.read("imports", file=key).to_pylist() if not row["done"]]
         skip = self._resume(result, before[0]) if before else 0
         result.format, result.guesses = recording.format, recording.guesses
@@ -296,10 +296,10 @@ def fold_imported(store: Store, settings: Settings, instrument: str, timeframe: 
             )
 
 
-def _identity(recording: Recording) -> str:
-    """Return a name for a file that changes with its place, its size or its time of change."""
+def _identity(recording: Recording, told: str) -> str:
+    """Return a name for a file that changes with its place, its size, its time of change and how it is read."""
     stat = recording.path.stat()
-    text = f"{recording.path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{recording.format}"
+    text = f"{recording.path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{recording.format}|{told}"
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 

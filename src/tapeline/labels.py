@@ -92,15 +92,15 @@ def past_return(candles: Records, timeframe: Timeframe, horizon: int) -> Float:
 
 
 def direction(returns: Float) -> Float:
-    """Turn returns into two classes: 1 where the return is > 0, else 0; NaN stays NaN.
+    """Turn returns into two classes: 1 above 0, 0 below, NaN where the price did not move or the return is NaN.
 
-    A price that did not move has not gone up: so P(1) is the probability that the return is positive, without a
-    condition on there being a move.
+    So P(1) is the probability of a rise given that the price moves. Were a price that stays counted as no rise, a model
+    that only tells quiet minutes from busy ones would seem to know the direction.
 
     >>> direction(np.array([0.1, 0.0, -0.1, np.nan])).tolist()
-    [1.0, 0.0, 0.0, nan]
+    [1.0, nan, 0.0, nan]
     """
-    return np.where(np.isnan(returns), np.nan, (returns > 0).astype(np.float64))
+    return np.where(np.isnan(returns) | (returns == 0), np.nan, (returns > 0).astype(np.float64))
 
 
 def _matching(candles: Records, horizon: int) -> Int:

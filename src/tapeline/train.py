@@ -14,10 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import tapeline
-from tapeline.errors import UnknownName, UsageError
+from tapeline.errors import NotEnoughData, UnknownName, UsageError
 from tapeline.evaluate import Evaluation, evaluate
-from tapeline.learning.artifact import Artifact, content_hash
+from tapeline.learning.artifact import Artifact, code_version, content_hash
 from tapeline.learning.conformal import conformal_bounds, covered_share
 from tapeline.learning.dataset import Dataset
 from tapeline.learning.folds import WalkForward, split
@@ -99,24 +98,29 @@ def train(
     Raises:
         UnknownName: no model has a name asked for.
         UsageError: a setting makes no sense.
-        NotEnoughData: the rows are too few.
+        NotEnoughData: the rows are too few for the main target. Those for the other may be: then only it is left out,
+            and the report says so.
     """
     asked = settings or TrainSettings()
     _check(asked)
     chosen = pick_models(asked) if models is None else list(models)
-    folds = split(dataset, asked.plan)
+    split(dataset.for_target(asked.main_target), asked.plan)
     tried = sum(not kind.baseline for kind in chosen)
-    told = asdict(replace(asked, model_paths=tuple(Path(path).name for path in asked.model_paths)))
+    files = tuple(f"{Path(path).name}@{content_hash(Path(path).read_bytes())[:12]}" for path in asked.model_paths)
+    told = asdict(replace(asked, model_paths=files))
     record = settings_record(dataset, told, chosen, definition)
     run = content_hash(json.dumps(record, sort_keys=True).encode())[:12]
-    step = _steps(progress, len(chosen) * len(folds))
+    step = _steps(progress, len(chosen) * asked.plan.folds)
     leaks = leak_check() if leak_check else None
-    task = _Task(dataset, asked, max(1, tried), run, partial(evaluate, dataset, folds=folds, resamples=asked.resamples))
-    outcomes = {
-        target: task.outcome([kind for kind in chosen if kind.target == target], target, leaks or [], step)
-        for target in TARGETS
-    }
-    return Training(run, dataset, record, report_record(run, dataset, told, outcomes, leaks, tried), outcomes)
+    outcomes, refused = {}, {}
+    for target in TARGETS:
+        try:
+            task = _Task.of(dataset, target, asked, max(1, tried), run)
+        except NotEnoughData as error:
+            refused[target] = str(error)
+            continue
+        outcomes[target] = task.outcome([kind for kind in chosen if kind.target == target], leaks or [], step)
+    return Training(run, dataset, record, report_record(run, dataset, told, outcomes, leaks, tried, refused), outcomes)
 
 
 def pick_models(settings: TrainSettings) -> list[type[Model]]:
@@ -156,38 +160,46 @@ def _steps(progress: Progress, total: int) -> Callable[[str], None]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Task:
-    """What is the same for both targets of a run."""
+    """One target of a run."""
 
+    whole: Dataset
     dataset: Dataset
+    target: str
     settings: TrainSettings
     tried: int
     run: str
     evaluate: Callable[..., Evaluation]
 
-    def outcome(
-        self, kinds: Sequence[type[Model]], target: str, leaks: Sequence[Leak], step: Callable[[str], None]
-    ) -> Outcome:
+    @classmethod
+    def of(cls, whole: Dataset, target: str, settings: TrainSettings, tried: int, run: str) -> _Task:
+        data = whole.for_target(target)
+        folds = split(data, settings.plan)
+        bound = partial(evaluate, data, target, folds=folds, resamples=settings.resamples)
+        return cls(whole, data, target, settings, tried, run, bound)
+
+    def outcome(self, kinds: Sequence[type[Model]], leaks: Sequence[Leak], step: Callable[[str], None]) -> Outcome:
         seed, level = self.settings.seed, self.settings.level
-        found = self.evaluate(target, kinds, seed=seed, level=level, tried=self.tried, progress=step)
+        found = self.evaluate(kinds, seed=seed, level=level, tried=self.tried, progress=step)
         decision = decide(found, level=level, tried=self.tried, leaks=leaks)
         if decision.promoted:
             why = self._in_noise(kinds, found, decision.champion)
             decision = decide(found, level=level, tried=self.tried, shuffled=why)
         follow = decision.champion if decision.promoted else found.best_candidate
         returns = self.dataset.returns[found.rows]
-        earned = trading(found, follow, self.settings.costs, returns=returns, level=level)
+        moved = len(self.dataset) / len(self.whole)
+        earned = trading(found, follow, self.settings.costs, returns=returns, level=level, moved=moved)
         residuals = found.labels - found.said[decision.champion]
         coverage = self.settings.coverage
-        covered = covered_share(residuals, found.folds, coverage) if target == "return" else math.nan
+        covered = covered_share(residuals, found.folds, coverage) if self.target == "return" else math.nan
         kind = next(kind for kind in kinds if kind.name == decision.champion)
-        return Outcome(found, decision, earned, self._fitted(kind, residuals), covered)
+        return Outcome(self.dataset, found, decision, earned, self._fitted(kind, residuals), covered)
 
     def _in_noise(self, kinds: Sequence[type[Model]], found: Evaluation, champion: str) -> str:
         """Walk the champion-to-be over shuffled outcomes, where nothing is to be found; say so if it finds it."""
-        noise = shuffled(self.dataset.labels(found.target), self.settings.seed)
+        noise = shuffled(self.dataset.labels(self.target), self.settings.seed)
         again = [kind for kind in kinds if kind.baseline or kind.name == champion]
         low = (
-            self.evaluate(found.target, again, seed=self.settings.seed, level=0.99, tried=1, labels=noise)
+            self.evaluate(again, seed=self.settings.seed, level=0.99, tried=1, labels=noise)
             .score(champion)
             .difference.low
         )
@@ -216,7 +228,7 @@ class _Task:
             trained_to=int(data.known_at[-1]),
             rows=len(data),
             run=self.run,
-            data_hash=data.digest(),
+            data_hash=self.whole.digest(),
             seed=settings.seed,
-            code_version=tapeline.__version__,
+            code_version=code_version(),
         )

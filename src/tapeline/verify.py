@@ -26,7 +26,7 @@ from tapeline.types import DecisionKind, Frame, GapStatus
 Progress = Callable[[str, int], None]
 """Is told what is under way, and how many trades it has behind it."""
 
-_CUTS = 200
+_CUTS = 100
 _ORDERED = (DecisionKind.CLOCK, DecisionKind.MODEL)
 
 

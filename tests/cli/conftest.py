@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from tests.stored import SETTINGS, fill
 
 from tapeline import cli
 from tapeline.stores.duckdb import DuckDBStore
-from tests.stored import SETTINGS, fill
 
 
 class Result(NamedTuple):

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-
-from tapeline.clock import MINUTE, format_time
-from tapeline.stores.duckdb import DuckDBStore
 from tests.cli.conftest import Tapeline
 from tests.stored import IMPORTED, START, TRADED, trades
 
-CANDLE_FIELDS = (
-    "instrument timeframe open_time close_time open high low close volume quote_volume vwap trades buy_volume "
-    "realized_vol complete source"
-).split()
+from tapeline.clock import MINUTE, format_time
+from tapeline.stores.duckdb import DuckDBStore
+
+CANDLE_FIELDS = [
+    *("instrument", "timeframe", "open_time", "close_time", "open", "high", "low", "close", "volume"),
+    *("quote_volume", "vwap", "trades", "buy_volume", "realized_vol", "complete", "source"),
+]
 
 
 def test_candles(tapeline: Tapeline) -> None:
@@ -164,7 +164,7 @@ def test_import_tells_files_guesses_and_what_could_not_be_read(tapeline: Tapelin
     (folder / "bad.bin").write_bytes(bytes(range(256)) * 20)
     found = tapeline("import", "good", "bad.bin", "--db", "new.duckdb", "--json", "--instrument", "BTC-USD.KRAKEN")
     assert found.code == 2
-    assert "error: file bad.bin: is of no known format" in found.err
+    assert "error: file bad.bin: is binary: expected text, Parquet or Feather" in found.err
     good, bad = found.json["files"]
     assert (good["path"], good["instrument"]) == ("good/KRAKEN_BTC-USD.csv", "BTC-USD.KRAKEN")
     assert [good[name] for name in ("read", "new", "malformed", "duplicates", "conflicts")] == [4, 3, 1, 0, 0]
@@ -173,11 +173,10 @@ def test_import_tells_files_guesses_and_what_could_not_be_read(tapeline: Tapelin
     assert again.code == 0
     assert "KRAKEN_BTC-USD.csv" in again.out
     assert "note: next: tapeline candles BTC-USD.KRAKEN" in again.err
-    assert "price: " in again.err or "price" in again.err
+    assert "KRAKEN_BTC-USD.csv: " in again.err
 
 
 def test_rebuild_makes_what_is_not_current_current(tapeline: Tapeline, folder: Path) -> None:
-    assert "not current" in tapeline("features", TRADED, "--set", "bars").err or True
     store = DuckDBStore(folder / "tapeline.duckdb")
     store.delete("candles", TRADED, end=START + MINUTE)
     state = store.read("states")

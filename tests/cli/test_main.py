@@ -10,12 +10,11 @@ from pathlib import Path
 
 import click
 import pytest
+from tests.cli.conftest import Tapeline
+from tests.stored import TRADED
 
 from tapeline import cli
 from tapeline.cli.commands import sql
-from tapeline.stores.duckdb import DuckDBStore
-from tests.cli.conftest import Tapeline
-from tests.stored import TRADED
 
 COMMAND = [sys.executable, "-m", "tapeline"]
 

@@ -80,7 +80,7 @@ def test_csv_reads_back(tmp_path: Path) -> None:
     written = files.write_file(path, [TABLE.slice(0, 2), TABLE.slice(2)], TABLE.schema)
     assert written == {"path": str(path), "rows": 4, "bytes": path.stat().st_size}
     lines = path.read_text().splitlines()
-    assert lines[0] == '"at","x","n","raw","list"' or lines[0] == "at,x,n,raw,list"
+    assert lines[0].replace('"', "") == "at,x,n,raw,list"
     back = pyarrow.csv.read_csv(path, convert_options=pyarrow.csv.ConvertOptions(column_types={"at": pa.string()}))
     assert back["at"].to_pylist() == [time or "" for time in TIMES]
     assert back["n"].to_pylist() == TABLE["n"].to_pylist()
@@ -89,7 +89,10 @@ def test_csv_reads_back(tmp_path: Path) -> None:
 def test_parquet_reads_back_whole(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     files.write_file(path, [TABLE.slice(0, 2), TABLE.slice(2)], TABLE.schema)
-    assert pq.read_table(path).drop_columns("x").equals(TABLE.drop_columns("x"))
+    back = pq.read_table(path)
+    for name in ("at", "n", "raw"):
+        assert back[name].combine_chunks().equals(TABLE[name].combine_chunks())
+    assert str(back["list"].to_pylist()) == str(TABLE["list"].to_pylist())
 
 
 def test_columns_of_one_name_are_told_apart(tmp_path: Path) -> None:

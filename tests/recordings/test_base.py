@@ -48,7 +48,7 @@ def test_however_a_file_is_cut_the_rows_are_the_same(tmp_path: Path, name: str, 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_resumes_at_any_position(tmp_path: Path, name: str) -> None:
-    path = written(tmp_path, name)
+    path = written(tmp_path, name, 7)
     whole = tools.read(path)
     positions = [chunk.position for chunk in open_recording(path).chunks(rows=1)]
     assert positions == sorted(set(positions))

@@ -93,3 +93,10 @@ def test_the_month_of_candles(shared: Path) -> None:
     ((key, records),) = whole.candles.items()
     assert (key, len(records), whole.dead) == (("NEAR-USDT.BINANCE", "1m"), 43_200, [])
     assert whole.recording.guesses["timeframe"] == "1m"
+
+
+@pytest.mark.parametrize("digits", [25, 5_000])
+def test_a_time_of_absurd_length_is_no_bulk_file(tmp_path: Path, digits: int) -> None:
+    row = b"1761955200000,2.0,2.5,1.5,2.1,100,%s,205.0,7,40,82.0,0\n" % (b"1" * digits)
+    with pytest.raises(UnreadableFile, match="is no Binance bulk file"):
+        open_recording(saved(tmp_path, "BTCUSDT-1m.csv", row), format="binance-csv")

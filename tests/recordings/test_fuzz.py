@@ -33,7 +33,7 @@ PIECES = [
     b"",
 ]
 JUNK = st.binary(max_size=40).map(lambda data: bytes(code for code in data if code >= 32))
-quick = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def survive(name: str, data: bytes, format_: str | None) -> None:

@@ -59,3 +59,8 @@ def test_float_seconds_keep_what_the_float_holds() -> None:
     values, ok = times(pa.array([1_723_161_255.5, math.inf, -1.0]), TimeRule(("s",)))
     assert ok.tolist() == [True, False, False]
     assert values[0] == Fraction(1_723_161_255.5) * 10**9
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), math.inf, math.nan, 0])
+def test_no_number_is_too_large_to_be_no_time(value: float) -> None:
+    assert unit_of(value) == ""

@@ -69,6 +69,21 @@ def test_times_are_readable_and_no_nanosecond_is_lost(store: DuckDBStore) -> Non
     assert row["side"] == "SELL"
 
 
+_WHERE = """
+import sys
+from tapeline.stores.duckdb import DuckDBStore
+with DuckDBStore(sys.argv[1]) as store:
+    print(store.sql("SELECT make_timestamptz(0)::VARCHAR AS t")["t"][0])
+"""
+
+
+def test_times_are_utc_wherever_the_machine_stands(path: Path) -> None:
+    command = [sys.executable, "-c", _WHERE, str(path)]
+    environment = {**os.environ, "TZ": "America/New_York"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "1970-01-01 00:00:00+00\n"
+
+
 @pytest.mark.parametrize(
     ("kind", "column"),
     sorted({(name, time) for name, kind in KINDS.items() for time in (kind.time, kind.known_at) if time is not None}),
@@ -249,6 +264,19 @@ def test_one_process_opens_a_file_once(store: DuckDBStore, path: Path) -> None:
         DuckDBStore(path)
     store.close()
     DuckDBStore(path).close()
+
+
+def test_one_process_reads_a_file_as_often_as_it_likes(store: DuckDBStore, path: Path) -> None:
+    store.append("trades", some_trades())
+    store.close()
+    first, second = (DuckDBStore(path, read_only=True) for _ in range(2))
+    assert first.read("trades").equals(second.read("trades"))
+    with pytest.raises(StoreLocked, match="is open already"):
+        DuckDBStore(path)
+    first.close()
+    assert str(second.sql("SELECT ts_event FROM trades LIMIT 1")["ts_event"].type) == "timestamp[us, tz=UTC]"
+    assert len(second.read("trades")) == 3
+    second.close()
 
 
 _HOLD = """

@@ -9,10 +9,12 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Self
 
+import tapeline
 from tapeline.clock import format_duration
 from tapeline.errors import InputError
 from tapeline.models.base import Model, model_class
@@ -25,6 +27,16 @@ def content_hash(raw: bytes) -> str:
     'cae66941d9efbd404e4d88758ea67670'
     """
     return blake2b(raw, digest_size=16).hexdigest()
+
+
+@cache
+def code_version() -> str:
+    """Return Tapeline's version and a hash of the code that learns (8 hex digits), such as ``0.1.0+1a2b3c4d``."""
+    root = Path(tapeline.__file__).parent
+    names = ("labels.py", "evaluate.py", "train.py")
+    files = [*(root / name for name in names), *(root / "learning").glob("*.py"), *(root / "models").glob("*.py")]
+    code = b"".join(file.read_bytes() for file in sorted(files))
+    return f"{tapeline.__version__}+{content_hash(code)[:8]}"
 
 
 def model_name(instrument: str, timeframe: str, horizon: int, target: str = "return") -> str:
@@ -60,7 +72,7 @@ class Artifact:
         run: the run that made it.
         data_hash: of the rows.
         seed: of all randomness.
-        code_version: of Tapeline.
+        code_version: of Tapeline and of the code that learns.
     """
 
     instrument: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 import numpy as np
@@ -56,8 +56,18 @@ class Dataset:
         return self.horizon // Timeframe.parse(self.timeframe).step
 
     def labels(self, target: str) -> Float:
-        """Return the outcomes (n): the log return, or 1 where it is positive and 0 elsewhere."""
+        """Return the outcomes (n): the log return, or its `labels.direction`."""
         return self.returns if target == "return" else labels.direction(self.returns)
+
+    def for_target(self, target: str) -> Dataset:
+        """Return the rows whose outcome is known for a target: for ``direction`` those where the price moved."""
+        moved = np.flatnonzero(~np.isnan(self.labels(target)))
+        if len(moved) == len(self):
+            return self
+        columns = ("as_of", "inputs", "close", "returns", "known_at")
+        stayed = {"the price stayed": len(self) - len(moved)}
+        kept = {name: getattr(self, name)[moved] for name in columns}
+        return replace(self, **kept, excluded={**self.excluded, **stayed})
 
     def digest(self) -> str:
         """Return the hash of everything a model sees of it."""

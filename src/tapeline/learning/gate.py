@@ -107,7 +107,9 @@ def _told(best: Score, evaluation: Evaluation, level: float, tried: int) -> str:
     return f"{best.model} is {abs(gain):.3f} % {which} in {best.metric} than {best.baseline} {interval} ({how})"
 
 
-def trading(evaluation: Evaluation, model: str, costs: Costs, *, returns: Float, level: float) -> Trading:
+def trading(
+    evaluation: Evaluation, model: str, costs: Costs, *, returns: Float, level: float, moved: float = 1.0
+) -> Trading:
     """Return what following a model would have earned out of sample, before and after costs.
 
     The side is the sign of what the model says less what the simplest baseline says; equal means no trade.
@@ -118,6 +120,7 @@ def trading(evaluation: Evaluation, model: str, costs: Costs, *, returns: Float,
         costs: per side.
         returns: the log returns of the test rows (m).
         level: of the interval.
+        moved: which share of all rows these are; on the others the price stays and a trade earns 0.
     """
     sides = np.sign(evaluation.said[model] - evaluation.said[evaluation.baselines[0]])
     earned = (sides * returns)[sides != 0]
@@ -128,7 +131,8 @@ def trading(evaluation: Evaluation, model: str, costs: Costs, *, returns: Float,
     resampled = BlockBootstrap(
         len(earned), block=like.block, resamples=like.resamples, seed=like.seed, overlap=like.overlap
     )
-    gross = resampled.interval(earned, level)
+    told = resampled.interval(earned, level)
+    gross = Interval(moved * told.value, moved * told.low, moved * told.high)
     cost = costs.round_trip
     return Trading(model, len(earned), gross, Interval(gross.value - cost, gross.low - cost, gross.high - cost), cost)
 

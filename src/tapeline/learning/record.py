@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from importlib.metadata import version as installed
 from typing import Any
 
-import tapeline
 from tapeline.clock import format_duration, format_time
 from tapeline.evaluate import Evaluation
-from tapeline.learning.artifact import Artifact
+from tapeline.learning.artifact import Artifact, code_version
 from tapeline.learning.dataset import Dataset
 from tapeline.learning.gate import Decision, Trading
 from tapeline.learning.leaks import Leak
@@ -25,8 +24,11 @@ _LIBRARIES = ("numpy", "scikit-learn", "lightgbm")
 class Outcome:
     """What a run found for one target.
 
-    ``covered`` is the share of outcomes inside the champion's intervals out of sample, NaN where it has none.
+    ``dataset`` holds the rows that have an outcome of the target; ``covered`` is the share of outcomes inside the
+    champion's intervals out of sample, NaN where it has none.
     """
+
+    dataset: Dataset
 
     evaluation: Evaluation
     decision: Decision
@@ -60,7 +62,7 @@ def settings_record(
         "metrics": {target: metrics[0].name for target, metrics in METRICS.items()},
         **asked,
         "models": [[kind.name, kind.target] for kind in kinds],
-        "code_version": tapeline.__version__,
+        "code_version": code_version(),
         "libraries": {name: installed(name) for name in _LIBRARIES},
     }
 
@@ -72,6 +74,7 @@ def report_record(
     outcomes: Mapping[str, Outcome],
     leaks: Sequence[Leak] | None,
     tried: int,
+    refused: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return what a run found.
 
@@ -82,6 +85,7 @@ def report_record(
         outcomes: by target.
         leaks: that were found; None where nobody looked.
         tried: how many candidates ran.
+        refused: why a target was not evaluated, by target.
     """
     main = outcomes[asked["main_target"]].decision
     return {
@@ -96,6 +100,7 @@ def report_record(
         "target": main.target,
         "targets": {target: _target(outcome, asked["coverage"]) for target, outcome in outcomes.items()},
         "models": [row for outcome in outcomes.values() for row in _models(outcome.evaluation)],
+        "not_evaluated": dict(refused),
         "excluded": dict(dataset.excluded),
         "tried": tried,
         "level": asked["level"],
@@ -114,6 +119,8 @@ def _target(outcome: Outcome, coverage: float) -> dict[str, Any]:
         "promoted": outcome.decision.promoted,
         "reason": outcome.decision.reason,
         "metric": found.metric.name,
+        "rows": len(outcome.dataset),
+        "stayed": outcome.dataset.excluded.get("the price stayed", 0),
         "test_rows": len(found.labels),
         "block_rows": found.bootstrap.block,
         "coverage_asked": coverage if found.target == "return" else None,

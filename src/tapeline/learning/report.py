@@ -54,9 +54,9 @@ def write_run(training: Training, folder: str | Path) -> Path:
 
 def fold_rows(training: Training) -> Iterator[dict[str, Any]]:
     """Yield one row per target, model and fold: when it learnt, when it was tested, how it did."""
-    times, known = training.dataset.as_of, training.dataset.known_at
     for outcome in training.outcomes.values():
         found = outcome.evaluation
+        times, known = outcome.dataset.as_of, outcome.dataset.known_at
         for name, said in found.said.items():
             for fold in found.folds:
                 part = slice(fold.test.start - found.rows.start, fold.test.stop - found.rows.start)
@@ -95,7 +95,7 @@ def draw(training: Training) -> Figure:
 
 def _panel(panel: Axes, training: Training, outcome: Outcome) -> None:
     found = outcome.evaluation
-    times = training.dataset.as_of[found.rows].astype("datetime64[ns]")
+    times = outcome.dataset.as_of[found.rows].astype("datetime64[ns]")
     scale, unit = _UNITS[found.metric.name]
     panel.axhline(0, color=_INK, linewidth=1.2, label=f"{found.best_baseline} (best baseline)")
     others = [name for name in found.said if name != found.best_baseline]

@@ -47,8 +47,8 @@ class Model(ABC):
 
     Attributes:
         name: the family, such as ``huber``.
-        target: ``return`` (the prediction is the expected log return) or ``direction`` (the probability that the
-            return is positive, strictly between 0 and 1).
+        target: ``return`` (the prediction is the expected log return) or ``direction`` (the probability of a
+            rise if the price moves, strictly between 0 and 1).
         baseline: whether it is what others must beat.
 
     A model carries its own preprocessing, learns the same from the same rows and seed, and predicts a row to the same

@@ -97,8 +97,12 @@ def _places(names: list[str]) -> dict[str, int]:
 
 def _if_numbers(fields: list[bytes], layout: Layout) -> Layout | None:
     times = [fields[layout.at[name]] for name in ("time", "open_time", "close_time") if name in layout.at]
-    fine = all(stamp.isdigit() and unit_of(int(stamp)) in _TIME.units for stamp in times)
-    return layout if fine else None
+    return layout if all(unit_of(_stamp(field)) in _TIME.units for field in times) else None
+
+
+def _stamp(field: bytes) -> int:
+    """Return a time as an integer, 0 where the field is none."""
+    return int(field) if field.isdigit() and len(field) < 20 else 0
 
 
 class BinanceCsv:
@@ -190,9 +194,9 @@ def _size(source: Source, layout: Layout) -> int:
     for line in source.first_lines()[bool(layout.header) :]:
         fields = line.strip().split(b",")
         if len(fields) == layout.width:
-            begin, end = (fields[layout.at[name]] for name in ("open_time", "close_time"))
-            if begin.isdigit() and end.isdigit() and (unit := unit_of(int(begin))) in _TIME.units:
-                return _check_size(source, (int(end) - int(begin) + 1) * UNITS[unit])
+            begin, end = (_stamp(fields[layout.at[name]]) for name in ("open_time", "close_time"))
+            if end > begin and (unit := unit_of(begin)) in _TIME.units:
+                return _check_size(source, (end - begin + 1) * UNITS[unit])
     raise UnreadableFile(source.where, "has no row that tells the candles' length", next_step="check its times")
 
 

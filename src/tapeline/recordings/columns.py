@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tapeline.errors import UnreadableFile, UsageError
 from tapeline.recordings.instants import UNITS, TimeRule, unit_of
-from tapeline.recordings.values import integers, is_text, reals, shown, sides, words
+from tapeline.recordings.values import integers, is_text, reals, sides, words
 from tapeline.types import Bool, Int
 
 KNOWN: Mapping[str, tuple[str, ...]] = {
@@ -116,7 +116,7 @@ def _check_numbers(where: str, name: str, at: str, column: pa.Array) -> None:
     """Refuse a column without a single number in the first rows: no row would be kept."""
     if len(column) and not reals(column)[1].any():
         step = f"map another: --columns {name}=<its column>"
-        raise UnreadableFile(where, f"column {at} holds no number", expected=name, was=shown(column, 0), next_step=step)
+        raise UnreadableFile(where, f"column {at} holds no number", expected=name, was=words(column)[0], next_step=step)
 
 
 def _take_given(found: Map, sample: Mapping[str, pa.Array], given: Mapping[str, str]) -> dict[str, str]:

@@ -56,7 +56,7 @@ def unit_of(value: float) -> str:
     >>> unit_of(1723161255), unit_of(1723161255343), unit_of(7)
     ('s', 'ms', '')
     """
-    return next((unit for unit, ns in UNITS.items() if FIRST <= value * ns / 10**9 < _LAST), "")
+    return next((unit for unit, ns in UNITS.items() if FIRST * 10**9 <= value * ns < _LAST * 10**9), "")
 
 
 def _scaled(values: Int, ok: Bool, rule: TimeRule) -> tuple[Int, Bool]:

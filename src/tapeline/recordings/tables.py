@@ -207,7 +207,7 @@ def _parquet(source: Source, words: Sequence[str]) -> pq.ParquetFile | None:
     if source.kind != "parquet":
         return None
     names = pq.read_schema(source.path).names
-    return pq.ParquetFile(source.path, read_dictionary=[word for word in words if word in names])
+    return pq.ParquetFile(source.path, read_dictionary=[word for word in words if word in names], pre_buffer=False)
 
 
 def _schema(source: Source) -> pa.Schema:

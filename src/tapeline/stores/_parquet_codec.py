@@ -100,7 +100,10 @@ def read_group(kind: Kind, file: pq.ParquetFile, group: int, names: list[str] | 
     table = file.read_row_group(group, columns=varying, use_threads=True) if varying else None
     columns: dict[str, Any] = {name: _constant(value, rows) for name, value in constants.items()}
     if table is not None:
-        columns |= {name: table[name].combine_chunks() for name in varying}
+        columns |= {
+            name: (table[name].chunk(0) if table[name].num_chunks == 1 else table[name].combine_chunks())
+            for name in varying
+        }
     return pa.table([_decoded(kind.schema.field(n), columns, _stored_name(kind, n)) for n in wanted], names=wanted)
 
 

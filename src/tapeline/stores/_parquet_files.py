@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -16,11 +17,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tapeline.clock import DAY
-from tapeline.errors import StoreError, StoreUnavailable
+from tapeline.errors import StoreError, StoreLocked, StoreUnavailable, UnreadableFile
 from tapeline.stores._conform import SCANNED, in_order
 from tapeline.stores._parquet_codec import GROUP, read_group, write
 from tapeline.stores._parquet_manifest import File, Group
 from tapeline.stores.base import KINDS, Kind
+
+LOCK = ".lock"
 
 
 @contextmanager
@@ -142,3 +145,38 @@ def remove_leftovers(folder: Path, files: Iterable[str]) -> None:
     for kind in KINDS:
         found = (path.relative_to(folder).as_posix() for path in (folder / kind).rglob("*.parquet"))
         discard(folder, (path for path in found if path not in kept))
+
+
+def read_file(path: str | os.PathLike[str]) -> Iterator[pa.Table]:
+    """Yield the rows of one of our files, row group by row group, in the schema of the kind its metadata name.
+
+    Raises:
+        StoreError: it is damaged.
+        UnreadableFile: it is none of ours.
+    """
+    where = f"file {path}"
+    with disk_errors(where), pq.ParquetFile(path) as file:
+        metadata = file.schema_arrow.metadata or {}
+        name = metadata.get(b"tapeline.kind", b"").decode()
+        if name not in KINDS:
+            raise UnreadableFile(where, "is no file of a Parquet store", expected="its kind in its metadata", was=name)
+        for group in range(file.num_row_groups):
+            yield read_group(KINDS[name], file, group)
+
+
+def lock(folder: Path, where: str) -> IO[str]:
+    """Take the folder for writing; the kernel gives it back when the process ends, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / LOCK).open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        was = f"a process (PID {file.read().strip() or 'unknown'})"
+        file.close()
+        step = "stop that process, or open it read-only"
+        raise StoreLocked(where, "is written elsewhere", expected="no other writer", was=was, next_step=step) from error
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file

@@ -13,14 +13,14 @@ from typing import Any, Self
 from weakref import WeakValueDictionary
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tapeline.errors import BrokenInvariant, StoreLocked, StoreUnavailable, UnreadableFile
 from tapeline.stores import _duckdb_schema as schema
-from tapeline.stores._conform import SCANNED, Question, conform, kind_named, one_per_key, without
+from tapeline.stores._conform import SCANNED, Question, conform, kind_named, one_per_key
 from tapeline.stores._duckdb_errors import translated
+from tapeline.stores._duckdb_keys import Keys
 from tapeline.stores._duckdb_schema import quoted
 from tapeline.stores._duckdb_sql import query
 from tapeline.stores._duckdb_tape import stream
@@ -36,7 +36,7 @@ class DuckDBStore:
 
     Args:
         path: the file.
-        read_only: change nothing; several processes may read while none writes.
+        read_only: change nothing; any number may read while none writes.
         memory_limit: what DuckDB keeps in memory; beyond it large sorts spill to ``<path>.tmp``.
         threads: how many DuckDB may use; all cores by default.
         checkpoint_bytes: size of the write-ahead log at which it is merged into the file.
@@ -62,7 +62,6 @@ class DuckDBStore:
         self._where = f"database {self.path}"
         self._closed = True
         self._in_transaction = False
-        self._newest: dict[tuple[str, str], int | None] = {}
         self._prepared: set[str] = set()
         self._sources = {name: Source(kind.schema.empty_table()) for name, kind in KINDS.items()}
         self._claim()
@@ -71,6 +70,7 @@ class DuckDBStore:
         with translated(self._where):
             self._connection = _connect(self.path, options, read_only=read_only)
         self._closed = False
+        self._keys = Keys(self._connection)
         try:
             with translated(self._where):
                 schema.upgrade(self._connection, self._where, read_only=read_only)
@@ -82,17 +82,17 @@ class DuckDBStore:
         _OPEN[self._real] = self
 
     def _claim(self) -> None:
-        """Refuse a second store on a file: DuckDB would let one process share it, and our cache would lie."""
+        """Refuse a second store on a file that one writes: DuckDB would share it, and our cache would lie."""
         self._real = os.path.realpath(self.path)
         other = _OPEN.get(self._real)
-        if other is not None and not other._closed:
+        if other is not None and not other._closed and not (self.read_only and other.read_only):
             was = f"this process (PID {os.getpid()})"
             raise StoreLocked(self._where, "is open already", expected="one owner", was=was, next_step="close it first")
         if self.path.is_dir():
             raise UnreadableFile(self._where, "is a folder", expected="a file", was=str(self.path))
         if not self.path.parent.is_dir():
             step = "make that folder, or correct the path"
-            was = str(self.path.parent)
+            was = self.path.parent.name
             raise StoreUnavailable(self._where, "folder is missing", expected="a folder", was=was, next_step=step)
         if self.read_only and not self.path.exists():
             step = "run tapeline import first, or correct the path"
@@ -134,7 +134,7 @@ class DuckDBStore:
         with self._writing(), translated(self._where):
             if kind not in SCANNED:
                 return self._insert(known, fresh, "INSERT OR IGNORE")
-            return self._insert_scanned(known, self._without_stored(known, fresh))
+            return self._insert_scanned(known, self._keys.unstored(known, fresh))
 
     def upsert(self, kind: str, rows: pa.Table) -> None:
         """Add rows, replacing those whose key is stored. Within ``rows`` the last row of a key wins."""
@@ -146,9 +146,7 @@ class DuckDBStore:
             if kind not in SCANNED:
                 self._insert(known, fresh, "INSERT OR REPLACE")
                 return
-            if self._reaches_back(known, fresh):
-                with self._batch(fresh.select(known.key)):
-                    first_number(self._connection, f"DELETE FROM {kind} USING batch WHERE {_same_key(known, fresh)}")
+            self._keys.delete(known, fresh)
             self._insert_scanned(known, fresh)
 
     def delete(
@@ -191,7 +189,9 @@ class DuckDBStore:
         known = KINDS["trades"]
         ids = rows.select(["trade_id"])
         low = pc.min(ids["trade_id"]).as_py()
-        tables = [kind for kind in ("trades", "late_trades") if low is not None and self._stores(kind, instrument, low)]
+        with translated(self._where):
+            both = ("trades", "late_trades") if low is not None else ()
+            tables = [kind for kind in both if self._keys.reach(kind, instrument, low)]
         if not tables:
             return known.schema.empty_table()
         high = pc.max(ids["trade_id"]).as_py()
@@ -201,7 +201,7 @@ class DuckDBStore:
         parts = [part.format(shown=shown, rank=rank, kind=kind, where=where) for rank, kind in enumerate(tables)]
         source = " UNION ALL ".join(parts)
         first = "QUALIFY row_number() OVER (PARTITION BY trade_id ORDER BY rank) = 1" if len(parts) > 1 else ""
-        with self._batch(ids):
+        with self._keys.batch(ids):
             return self._table(f"SELECT * EXCLUDE rank FROM ({source}) {first} ORDER BY trade_id", [instrument], known)
 
     def sql(self, text: str, *, limit: int | None = None) -> pa.Table:
@@ -242,15 +242,6 @@ class DuckDBStore:
         with translated(self._where):
             return self._connection.sql(text, params=values).to_arrow_table().cast(kind.schema)
 
-    @contextmanager
-    def _batch(self, rows: pa.Table) -> Iterator[None]:
-        """Let SQL see ``rows`` as the table ``batch``."""
-        self._connection.register("batch", rows)
-        try:
-            yield
-        finally:
-            self._connection.unregister("batch")
-
     def _insert(self, kind: Kind, rows: pa.Table, verb: str) -> int:
         """Run the insert of a kind, planned once: planning it takes longer than a small flush."""
         prepared = quoted(f"{verb} {kind.name}")
@@ -271,70 +262,22 @@ class DuckDBStore:
         """Insert rows known to be new, and remember how far each instrument has come."""
         if not len(rows):
             return 0
-        for instrument, _, high in _spans(kind, rows):
-            newest = self._newest_of(kind.name, instrument)
-            self._newest[kind.name, instrument] = high if newest is None else max(high, newest)
+        self._keys.advance(kind, rows)
         return self._insert(kind, rows, "INSERT")
-
-    def _newest_of(self, kind: str, instrument: str) -> int | None:
-        """Return the largest number in the key that an instrument has stored, or one above it."""
-        if (kind, instrument) not in self._newest:
-            number = schema.columns_of(kind)[KINDS[kind].key[-1]].stored
-            text = f"SELECT max({number}) FROM {kind} WHERE instrument = ?"
-            self._newest[kind, instrument] = self._connection.execute(text, [instrument]).fetchall()[0][0]
-        return self._newest[kind, instrument]
-
-    def _stores(self, kind: str, instrument: str, number: int) -> bool:
-        with translated(self._where):
-            newest = self._newest_of(kind, instrument)
-        return newest is not None and number <= newest
-
-    def _reaches_back(self, kind: Kind, rows: pa.Table) -> bool:
-        """Say whether a row could be stored already."""
-        return any(self._stores(kind.name, instrument, low) for instrument, low, _ in _spans(kind, rows))
-
-    def _without_stored(self, kind: Kind, rows: pa.Table) -> pa.Table:
-        if not self._reaches_back(kind, rows):
-            return rows
-        places = rows.select(kind.key).append_column("place", pa.array(np.arange(len(rows))))
-        with self._batch(places):
-            text = f"SELECT DISTINCT batch.place FROM {kind.name}, batch WHERE {_same_key(kind, rows)}"
-            stored = self._connection.sql(text).to_arrow_table()["place"].to_numpy()
-        return without(rows, stored)
 
 
 def _connect(path: Path, options: Mapping[str, str], *, read_only: bool) -> duckdb.DuckDBPyConnection:
-    """Open a database that reads no other file, loads no extension and keeps its settings."""
+    """Open a database that reads no other file and loads no extension."""
     config: dict[str, str | bool | int | float | list[str]] = {
         "enable_external_access": "false",
         "default_block_size": str(_BLOCK),
         **options,
     }
     connection = duckdb.connect(path, read_only=read_only, config=config)
-    connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET lock_configuration = true")
+    connection.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false")
+    if not read_only:
+        connection.execute("SET lock_configuration = true")  # of readers one process may open several
     return connection
-
-
-def _spans(kind: Kind, rows: pa.Table) -> list[tuple[str, int, int]]:
-    """Return (instrument, smallest, largest) of the number in the key, for each instrument."""
-    number = kind.key[-1]
-    names = pc.min_max(rows["instrument"]).as_py()
-    if names["min"] == names["max"]:
-        ends = pc.min_max(rows[number]).as_py()
-        return [(names["min"], ends["min"], ends["max"])]
-    spans = rows.group_by("instrument").aggregate([(number, "min"), (number, "max")])
-    columns = [spans[name].to_pylist() for name in ("instrument", f"{number}_min", f"{number}_max")]
-    return list(zip(*columns, strict=True))
-
-
-def _same_key(kind: Kind, rows: pa.Table) -> str:
-    """Return the condition that a stored row has the key of a row of ``batch``, which holds ``rows``."""
-    columns = schema.columns_of(kind.name)
-    stored = columns[kind.key[-1]].stored
-    number = rows[kind.key[-1]]
-    equal = [f"{kind.name}.{columns[name].stored} = batch.{quoted(name)}" for name in kind.key]
-    near = f"{kind.name}.{stored} BETWEEN {pc.min(number).as_py()} AND {pc.max(number).as_py()}"
-    return " AND ".join([*equal, near])
 
 
 def _where_sql(question: Question) -> tuple[str, list[Any]]:

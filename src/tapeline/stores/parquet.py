@@ -6,7 +6,6 @@ appends want `ParquetStore.compact`.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,9 +15,8 @@ from typing import IO, Any, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from tapeline.errors import BrokenInvariant, StoreLocked, StoreUnavailable, UnreadableFile
+from tapeline.errors import BrokenInvariant, StoreUnavailable, UnreadableFile
 from tapeline.stores import _parquet_manifest as manifests
 from tapeline.stores._conform import (
     SCANNED,
@@ -31,11 +29,23 @@ from tapeline.stores._conform import (
     places_of,
     without,
 )
-from tapeline.stores._parquet_codec import read_group
-from tapeline.stores._parquet_files import Place, discard, disk_errors, load, partitions, remove_leftovers, write_file
+from tapeline.stores._parquet_files import (
+    LOCK,
+    Place,
+    discard,
+    disk_errors,
+    load,
+    lock,
+    partitions,
+    read_file,
+    remove_leftovers,
+    write_file,
+)
 from tapeline.stores._parquet_manifest import File, Manifest
 from tapeline.stores._parquet_tape import stream
 from tapeline.stores.base import KINDS, Kind, Size
+
+__all__ = ["ParquetStore", "read_file"]
 
 
 class ParquetStore:
@@ -60,7 +70,7 @@ class ParquetStore:
         self._lock: IO[str] | None = None
         with disk_errors(self._where):
             if not read_only:
-                self._lock = _lock(self.folder, self._where)
+                self._lock = lock(self.folder, self._where)
             try:
                 self._open()
             except BaseException:
@@ -72,7 +82,7 @@ class ParquetStore:
         if found is None and self.read_only:
             step = "correct the path, or export into it first"
             raise UnreadableFile(self._where, "is no Tapeline folder", expected=manifests.NAME, next_step=step)
-        strange = [path.name for path in self.folder.iterdir() if path.name != _LOCK] if found is None else []
+        strange = [path.name for path in self.folder.iterdir() if path.name != LOCK] if found is None else []
         if strange:
             step = "give a new or empty folder"
             raise UnreadableFile(
@@ -272,44 +282,6 @@ class ParquetStore:
             file = write_file(place, kind, part, by_id=by_id, id_kind=id_kind)
             self._next += 1
             self._files[file.path] = file
-
-
-def read_file(path: str | os.PathLike[str]) -> Iterator[pa.Table]:
-    """Yield the rows of one of our files, row group by row group, in the schema of the kind its metadata name.
-
-    Raises:
-        StoreError: it is damaged.
-        UnreadableFile: it is none of ours.
-    """
-    where = f"file {path}"
-    with disk_errors(where), pq.ParquetFile(path) as file:
-        metadata = file.schema_arrow.metadata or {}
-        name = metadata.get(b"tapeline.kind", b"").decode()
-        if name not in KINDS:
-            raise UnreadableFile(where, "is no file of a Parquet store", expected="its kind in its metadata", was=name)
-        for group in range(file.num_row_groups):
-            yield read_group(KINDS[name], file, group)
-
-
-_LOCK = ".lock"
-
-
-def _lock(folder: Path, where: str) -> IO[str]:
-    """Take the folder for writing; the kernel gives it back when the process ends, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / _LOCK).open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.seek(0)
-        was = f"a process (PID {file.read().strip() or 'unknown'})"
-        file.close()
-        step = "stop that process, or open it read-only"
-        raise StoreLocked(where, "is written elsewhere", expected="no other writer", was=was, next_step=step) from error
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
 
 
 def _overlap(file: File, low: int, high: int) -> bool:

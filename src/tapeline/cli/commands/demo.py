@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--edge",
-    type=click.FloatRange(0, 0.5),
+    type=click.FloatRange(0, 0.24),
     default=0.1,
     show_default=True,
     help="Planted share of predictable variance; 0: nothing to find.",

@@ -1,0 +1,99 @@
+"""Which rows of large tables are stored already, without an index.
+
+The number that ends a key (a trade id, a time) grows. A batch that begins above the largest one stored is new; only
+one that reaches back is compared, with the stored rows between its ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tapeline.stores._conform import without
+from tapeline.stores._duckdb_schema import Connection, columns_of, quoted
+from tapeline.stores._duckdb_tools import first_number
+from tapeline.stores.base import KINDS, Kind
+
+
+class Keys:
+    """How far each instrument has come in each of the large kinds.
+
+    What it remembers is never too small: after a rollback or a deletion it may be too large, which costs a look.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._newest: dict[tuple[str, str], int | None] = {}
+
+    def advance(self, kind: Kind, rows: pa.Table) -> None:
+        """Remember how far each instrument comes with these rows."""
+        for instrument, _, high in _spans(kind, rows):
+            newest = self._newest_of(kind.name, instrument)
+            self._newest[kind.name, instrument] = high if newest is None else max(high, newest)
+
+    def reach(self, kind: str, instrument: str, number: int) -> bool:
+        """Say whether an instrument may have stored a number as large."""
+        newest = self._newest_of(kind, instrument)
+        return newest is not None and number <= newest
+
+    def unstored(self, kind: Kind, rows: pa.Table) -> pa.Table:
+        """Return the rows whose keys are not stored."""
+        if not self._reach_back(kind, rows):
+            return rows
+        places = rows.select(kind.key).append_column("place", pa.array(np.arange(len(rows))))
+        with self.batch(places):
+            text = f"SELECT DISTINCT batch.place FROM {kind.name}, batch WHERE {_same_key(kind, rows)}"
+            stored = self._connection.sql(text).to_arrow_table()["place"].to_numpy()
+        return without(rows, stored)
+
+    def delete(self, kind: Kind, rows: pa.Table) -> None:
+        """Remove the stored rows that have the keys of these."""
+        if self._reach_back(kind, rows):
+            with self.batch(rows.select(kind.key)):
+                first_number(self._connection, f"DELETE FROM {kind.name} USING batch WHERE {_same_key(kind, rows)}")
+
+    @contextmanager
+    def batch(self, rows: pa.Table) -> Iterator[None]:
+        """Let SQL see rows as the table ``batch``."""
+        self._connection.register("batch", rows)
+        try:
+            yield
+        finally:
+            self._connection.unregister("batch")
+
+    def _newest_of(self, kind: str, instrument: str) -> int | None:
+        """Return the largest number in the key that an instrument has stored, or one above it."""
+        if (kind, instrument) not in self._newest:
+            number = columns_of(kind)[KINDS[kind].key[-1]].stored
+            text = f"SELECT max({number}) FROM {kind} WHERE instrument = ?"
+            self._newest[kind, instrument] = self._connection.execute(text, [instrument]).fetchall()[0][0]
+        return self._newest[kind, instrument]
+
+    def _reach_back(self, kind: Kind, rows: pa.Table) -> bool:
+        return any(self.reach(kind.name, instrument, low) for instrument, low, _ in _spans(kind, rows))
+
+
+def _spans(kind: Kind, rows: pa.Table) -> list[tuple[str, int, int]]:
+    """Return (instrument, smallest, largest) of the number in the key, for each instrument."""
+    number = kind.key[-1]
+    names = pc.min_max(rows["instrument"]).as_py()
+    if names["min"] == names["max"]:
+        ends = pc.min_max(rows[number]).as_py()
+        return [(names["min"], ends["min"], ends["max"])]
+    spans = rows.group_by("instrument").aggregate([(number, "min"), (number, "max")])
+    columns = [spans[name].to_pylist() for name in ("instrument", f"{number}_min", f"{number}_max")]
+    return list(zip(*columns, strict=True))
+
+
+def _same_key(kind: Kind, rows: pa.Table) -> str:
+    """Return the condition that a stored row has the key of a row of ``batch``, which holds ``rows``."""
+    columns = columns_of(kind.name)
+    stored = columns[kind.key[-1]].stored
+    number = rows[kind.key[-1]]
+    equal = [f"{kind.name}.{columns[name].stored} = batch.{quoted(name)}" for name in kind.key]
+    near = f"{kind.name}.{stored} BETWEEN {pc.min(number).as_py()} AND {pc.max(number).as_py()}"
+    return " AND ".join([*equal, near])

@@ -1,0 +1,200 @@
+"""What a model meets in service is what it met in training; a stored prediction can be recomputed to the bit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tapeline.clock import DAY, MINUTE, ManualClock
+from tapeline.config import Settings, load_settings
+from tapeline.errors import NotEnoughData, UnknownName, UsageError
+from tapeline.importing import import_files
+from tapeline.learning.artifact import model_name
+from tapeline.learning.folds import WalkForward
+from tapeline.pipeline import Pipeline
+from tapeline.recorder import Recorder
+from tapeline.registry import Registry
+from tapeline.runs import Run, train_instrument
+from tapeline.serving import (
+    Champion,
+    champion_loader,
+    explain,
+    leaks_of,
+    learning_set,
+    model_rows,
+    predict_latest,
+    recompute,
+)
+from tapeline.simulator.market import JANUARY_2024, Market
+from tapeline.stores import rows
+from tapeline.stores.base import KINDS
+from tapeline.stores.memory import MemoryStore
+from tapeline.train import TrainSettings
+from tapeline.types import Decision, DecisionKind, Frame
+from tapeline.verify import verify
+
+NAME = "BTC-USD.SIM"
+CLOCK = ManualClock(JANUARY_2024 + 10 * DAY)
+TAPE = Frame.concat(list(Market(3, trades_per_second=0.2, edge=0.2, edge_horizon=5 * MINUTE).frames(trades=9000)))
+HEAD, TAIL = TAPE.take(slice(0, 8000)), TAPE.take(slice(8000, None))
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return load_settings(timeframes=("1m",), feature_sets=("bars",), runs=tmp_path_factory.mktemp("runs"))
+
+
+def trained(settings: Settings, folder: Path, **asked: object) -> tuple[MemoryStore, Run]:
+    store = MemoryStore()
+    file = folder / "a.parquet"
+    schema = KINDS["trades"].schema.with_metadata({"tapeline": "1"})
+    pq.write_table(pa.table(rows.from_frame(HEAD)).cast(schema), file)
+    import_files([file], store, settings, clock=CLOCK)
+    plan = TrainSettings(models=("huber", "logistic"), plan=WalkForward(folds=3), resamples=200, seed=1)
+    run = train_instrument(
+        store,
+        settings,
+        NAME,
+        timeframe="1m",
+        horizon=5 * MINUTE,
+        feature_set="bars",
+        asked=replace(plan, **asked),  # type: ignore[arg-type]
+        clock=CLOCK,
+    )
+    return store, run
+
+
+@pytest.fixture(scope="module")
+def champion_of(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> tuple[MemoryStore, Run]:
+    return trained(settings, tmp_path_factory.mktemp("data"))
+
+
+def test_a_run_is_written_and_its_champion_registered(champion_of: tuple[MemoryStore, Run]) -> None:
+    store, run = champion_of
+    assert {file.name for file in run.folder.iterdir()} == {"report.json", "settings.json", "folds.csv", "errors.png"}
+    entries = {entry.target: entry for entry in Registry(store).entries(NAME)}
+    assert {entry.status for entry in entries.values()} == {"champion"}
+    report = run.training.report
+    assert entries["return"].model == report["champion"]
+    assert entries["return"].version == report["targets"]["return"]["version"]
+
+
+def test_no_input_knows_the_future(champion_of: tuple[MemoryStore, Run], settings: Settings) -> None:
+    store, _ = champion_of
+    data = model_rows(store, settings, NAME, "1m", learning_set("technical", "1m", 5 * MINUTE))
+    assert leaks_of(data) == []
+
+
+def test_the_newest_row_is_predicted_once(champion_of: tuple[MemoryStore, Run], settings: Settings) -> None:
+    store, run = champion_of
+    (first,) = predict_latest(store, settings, NAME, clock=CLOCK)
+    (again,) = predict_latest(store, settings, NAME, clock=ManualClock(CLOCK.now() + 1))
+    assert first == again
+    assert first.made_at == CLOCK.now()
+    assert first.target_time == first.as_of + 5 * MINUTE
+    assert first.model.split("+")[0] == run.training.report["champion"]
+    assert first.low <= first.value <= first.high
+    assert predict_latest(store, settings, NAME, clock=CLOCK, timeframe="1m", horizon="5m") == [first]
+
+
+def test_an_explanation_recomputes_the_same_bits(champion_of: tuple[MemoryStore, Run], settings: Settings) -> None:
+    store, _ = champion_of
+    (made,) = predict_latest(store, settings, NAME, clock=CLOCK)
+    told = explain(store, settings, made.id[:10])
+    assert told["matches"]
+    assert told["candle"]["close_time"] == made.as_of
+    found = told["explanation"]["targets"]["return"]
+    assert found["base"] + sum(part["added"] for part in found["contributions"]) == pytest.approx(made.value)
+
+
+def test_a_tampered_prediction_is_found(champion_of: tuple[MemoryStore, Run], settings: Settings) -> None:
+    store, _ = champion_of
+    (made,) = predict_latest(store, settings, NAME, clock=CLOCK)
+    store.upsert("predictions", rows.from_predictions([replace(made, value=made.value + 1e-12)]))
+    findings = [finding for found, _, _ in recompute(store, settings) for finding in found]
+    assert [(finding.table, finding.key, finding.field) for finding in findings] == [("predictions", made.id, "value")]
+    assert not explain(store, settings, made.id)["matches"]
+    store.upsert("predictions", rows.from_predictions([made]))
+
+
+def test_live_predictions_are_those_of_training_rows_and_of_a_replay(settings: Settings, tmp_path: Path) -> None:
+    store, _ = trained(settings, tmp_path)
+    recorder = Recorder(store, settings, clock=CLOCK, load_model=champion_loader(store))
+    lane = recorder.lane(NAME)
+    champion = Champion.of(store, model_name(NAME, "1m", 5 * MINUTE))
+    closed = int(lane.pipeline.running()["1m"]["open_time"][0])
+    position = lane.pipeline.ledger.next_id - 1
+    with store.transaction():
+        recorder.feed(lane, Decision(NAME, DecisionKind.MODEL, position, closed, champion.key))
+        recorder.write_state(lane)
+    for at in range(0, len(TAIL), 130):
+        restarted = Recorder(store, settings, clock=CLOCK, load_model=champion_loader(store))
+        lane = restarted.lane(NAME)
+        with store.transaction():
+            restarted.feed(lane, TAIL.take(slice(at, at + 130)))
+            restarted.write_state(lane)
+    live = rows.to_predictions(store.read("predictions"))
+    data = model_rows(store, settings, NAME, "1m", champion.features)
+    known = np.isfinite(data.inputs).all(axis=1) & data.rows.complete & (data.rows.as_of > closed)
+    assert [one.as_of for one in live] == data.rows.as_of[known].tolist()
+    assert len(live) > 50
+    report = verify(store, settings)
+    assert report.findings == []
+    assert report.checked["predictions"] == len(live)
+
+
+def test_a_model_without_a_loader_is_refused(settings: Settings) -> None:
+    from tapeline.errors import BrokenInvariant
+    from tapeline.recorder import layout_of
+
+    pipeline = Pipeline(NAME, layout_of(settings, contiguous=True))
+    with pytest.raises(BrokenInvariant, match="has no way to load it"):
+        pipeline.feed(Decision(NAME, DecisionKind.MODEL, 0, 0, "x@1"))
+
+
+def test_a_run_without_an_edge_keeps_the_baseline(settings: Settings, tmp_path: Path) -> None:
+    store, run = trained(settings, tmp_path, models=())
+    assert run.training.report["champion"] in {"last_price", "momentum", "mean_reversion"}
+    assert not run.training.report["promoted"]
+    (made,) = predict_latest(store, settings, NAME, clock=CLOCK)
+    assert explain(store, settings, made.id)["matches"]
+
+
+@pytest.mark.parametrize(
+    ("ask", "text"),
+    [
+        ({"instrument": "ETH-USD.SIM"}, "instrument ETH-USD.SIM: is not in this database: expected one of: BTC-USD.SIM"),
+        ({"horizon": 90_000_000_000}, "horizon"),
+        ({"feature_set": "nosuch"}, "feature set nosuch: is not known: expected one of bars, market, technical"),
+        ({"timeframe": "7m"}, "timeframe 7m: is not a timeframe"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(
+    champion_of: tuple[MemoryStore, Run], settings: Settings, ask: dict[str, object], text: str
+) -> None:
+    store, _ = champion_of
+    given = {"instrument": NAME, "timeframe": "1m", "horizon": 5 * MINUTE, "feature_set": "bars"} | ask
+    with pytest.raises(UsageError, match=text):
+        train_instrument(
+            store,
+            settings,
+            str(given.pop("instrument")),
+            asked=TrainSettings(),
+            clock=CLOCK,
+            **given,  # type: ignore[arg-type]
+        )
+
+
+def test_what_was_never_trained_or_predicted_is_said(settings: Settings) -> None:
+    store = MemoryStore()
+    with pytest.raises(UnknownName, match="nothing imported yet"):
+        predict_latest(store, settings, NAME, clock=CLOCK)
+    with pytest.raises(UnknownName, match="prediction abc: is not stored"):
+        explain(store, settings, "abc")
+    with pytest.raises((UnknownName, NotEnoughData)):
+        model_rows(store, settings, NAME, "1m", learning_set("bars", "1m", MINUTE))
