@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow.feather as feather
 import pytest
+from pyarrow import feather
 
 from tapeline.candles import CandleFold
 from tapeline.clock import MINUTE, SECOND

@@ -28,8 +28,8 @@ from typing import ClassVar
 class TapelineError(Exception):
     """Say where, what is wrong, what was expected, what was found and what to do next.
 
-    >>> str(TapelineError("settings flush_rows", "must be positive", expected="> 0", was=-1, next_step="set it to 65536"))
-    'settings flush_rows: must be positive: expected > 0, was -1; set it to 65536'
+    >>> str(TapelineError("settings flush_rows", "is wrong", expected="> 0", was=-1, next_step="set it to 65536"))
+    'settings flush_rows: is wrong: expected > 0, was -1; set it to 65536'
     """
 
     retryable: ClassVar[bool] = False

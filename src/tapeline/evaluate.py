@@ -136,13 +136,7 @@ def evaluate(
         raise BrokenInvariant(
             f"evaluation of {target}", "a row has no outcome", expected="Dataset.for_target", was="NaN"
         )
-    said: dict[str, Float] = {}
-    for kind in sorted(models, key=lambda kind: not kind.baseline):
-        parts = []
-        for fold, part in enumerate(walk(dataset, outcomes, folds, kind, seed)):
-            parts.append(part)
-            progress(f"{kind.name} ({target}) fold {fold + 1} of {len(folds)}")
-        said[kind.name] = np.concatenate(parts)
+    said = _walk_all(dataset, outcomes, models, folds, seed, progress)
     rows = slice(folds[0].test.start, folds[-1].test.stop)
     block = block_length(rows.stop - rows.start, dataset.overlap)
     bootstrap = BlockBootstrap(
@@ -156,6 +150,25 @@ def evaluate(
     ]
     made = (rows, outcomes[rows], said, baselines, tuple(scores), bootstrap)
     return Evaluation(target, tuple(folds), *made)
+
+
+def _walk_all(
+    dataset: Dataset,
+    labels: Float,
+    models: Sequence[type[Model]],
+    folds: Sequence[Fold],
+    seed: int,
+    progress: Callable[[str], None],
+) -> dict[str, Float]:
+    """Return what each model says about all test parts, baselines first."""
+    said = {}
+    for kind in sorted(models, key=lambda kind: not kind.baseline):
+        parts = []
+        for fold, part in enumerate(walk(dataset, labels, folds, kind, seed)):
+            parts.append(part)
+            progress(f"{kind.name} ({kind.target}) fold {fold + 1} of {len(folds)}")
+        said[kind.name] = np.concatenate(parts)
+    return said
 
 
 def _scores(

@@ -34,10 +34,11 @@ def test_candles(tapeline: Tapeline) -> None:
 
 def test_candles_on_a_screen_are_the_last_and_say_so(tapeline: Tapeline) -> None:
     found = tapeline("candles", TRADED)
-    assert len(found.out.splitlines()) == 21
+    assert len(found.out.splitlines()) == 22
+    assert found.out.startswith(f"{TRADED} 1m (trades)\nopen_time ")
     assert found.err == "note: the last rows; more with --limit N, all with --out FILE or --json\n"
     assert tapeline("candles", TRADED, "--quiet").err == ""
-    assert len(tapeline("candles", TRADED, "--limit", 30).out.splitlines()) == 31
+    assert len(tapeline("candles", TRADED, "--limit", 30).out.splitlines()) == 32
 
 
 def test_candles_of_others_are_marked(tapeline: Tapeline) -> None:

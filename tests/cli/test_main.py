@@ -69,6 +69,7 @@ def test_the_environment_names_the_database_and_the_option_wins(
         (["sql", "SELEC"], "sql: Parser Error: .*"),
         (["export", "X.Y", "--out", "x.csv"], "instrument X.Y: is not in this database: .*"),
         (["export", TRADED, "--kind", "nope", "--out", "x.csv"], "tapeline export: invalid value for '--kind': .*"),
+        (["export", "ETH-USD.SIM", "--out", "x.csv"], "ETH-USD.SIM trades: are not stored: .* with --kind candles"),
         (["gaps", "X.Y"], "instrument X.Y: is not in this database: .*"),
         (["verify", "X.Y"], "instrument X.Y: is not in this database: .*"),
         (["rebuild", "X.Y"], "instrument X.Y: is not in this database: .*"),

@@ -110,7 +110,9 @@ def print_table(table: pa.Table, *, title: str = "") -> None:
     from rich.table import Table
 
     shown = readable(table)
-    made = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    if title:
+        print(title)
+    made = Table(box=None, header_style="bold", pad_edge=False)
     for name, kind in zip(unique_names(table.column_names), shown.schema.types, strict=True):
         number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
         made.add_column(name, justify="right" if number else "left", overflow="fold")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ from tapeline.cli.invocation import Invocation
 from tapeline.cli.output import print_table, transposed, write_json, write_json_rows
 
 _SCREEN = 20
-_WIDE = 18
+_WIDE = 12
 
 
 def screen_limit(invocation: Invocation, limit: int | None, out: Path | None, *, rows: int = _SCREEN) -> int | None:
@@ -22,20 +23,34 @@ def screen_limit(invocation: Invocation, limit: int | None, out: Path | None, *,
 
 
 def give(
-    invocation: Invocation, table: pa.Table, out: Path | None, *, limited: bool = True, by: str | None = None
+    invocation: Invocation,
+    table: pa.Table,
+    out: Path | None,
+    *,
+    limited: bool = True,
+    by: str | None = None,
+    heading: str = "",
+    hide: Sequence[str] = (),
 ) -> None:
-    """Write a table to ``out``, or print it; one that is too wide is laid on its side, with ``by`` as its head."""
+    """Write a table to ``out``, or print it.
+
+    On a screen a ``heading`` stands for the columns that ``hide`` names, and a table that is too wide lies on its side
+    with ``by`` as its head.
+    """
     if out is not None:
         tell_file(invocation, write_file(out, [table], table.schema))
     elif invocation.json:
         write_json_rows(table)
     elif table.num_rows:
-        wide = by is not None and table.num_columns > _WIDE
-        print_table(transposed(table, by) if wide and by else table)
+        print_table(_for_a_screen(table.drop_columns(list(hide)), by), title=heading)
         if not limited:
             invocation.note("the last rows; more with --limit N, all with --out FILE or --json")
     else:
         invocation.note("no rows: none has closed in the time asked for")
+
+
+def _for_a_screen(table: pa.Table, by: str | None) -> pa.Table:
+    return transposed(table, by) if by is not None and table.num_columns > _WIDE else table
 
 
 def tell_file(invocation: Invocation, written: dict[str, object]) -> None:

@@ -31,7 +31,7 @@ import numpy as np
 from tapeline.errors import UnknownName, UsageError
 
 Fields = Mapping[str, type[float] | type[int] | tuple[type[float] | type[int], int]]
-"""The fields of a state: a number or a row of numbers, ``float``, ``int`` or ``(float, length)``; all begin as zeros."""
+"""The fields of a state: numbers or rows of numbers, ``float``, ``int`` or ``(float, length)``; all begin as zeros."""
 
 State = Any
 """A record with the fields of the state as attributes."""

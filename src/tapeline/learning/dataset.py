@@ -122,21 +122,9 @@ def build_dataset(
     keep, excluded = _usable(inputs, returns, whole)
     if not keep.any():
         raise _nothing_left(where, names, inputs, excluded)
-    return Dataset(
-        instrument,
-        str(grid),
-        horizon,
-        feature_set,
-        feature_version,
-        names,
-        names.index(past),
-        candles["close_time"][keep],
-        np.ascontiguousarray(inputs[keep]),
-        candles["close"][keep],
-        returns[keep],
-        known_at[keep],
-        excluded,
-    )
+    task = (instrument, str(grid), horizon, feature_set, feature_version, names, names.index(past))
+    kept = (candles["close_time"][keep], np.ascontiguousarray(inputs[keep]), candles["close"][keep])
+    return Dataset(*task, *kept, returns[keep], known_at[keep], excluded)
 
 
 def _usable(inputs: Float, returns: Float, whole: Bool) -> tuple[Bool, dict[str, int]]:

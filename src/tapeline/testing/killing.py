@@ -1,7 +1,8 @@
 """Kill an import or a replay with SIGKILL at random moments, resume it each time, and leave it finished.
 
-Run as a program: ``python -m tapeline.testing.killing import|replay SOURCE DB KILLS SEED``. The worker is forked from a process that has
-everything loaded but no database open, so most of the time is spent where a kill can hurt. Prints the kills that hit.
+Run as a program: ``python -m tapeline.testing.killing import|replay SOURCE DB KILLS SEED``. The worker is forked from
+a process that has everything loaded but no database open, so most of the time is spent where a kill can hurt. Prints
+how many kills hit.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def warm(settings: Settings) -> None:
 
 def main() -> None:
     """Kill and resume until enough kills have hit, then let it finish."""
-    what, source, db, kills, seed = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5])
+    what, source, db = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    kills, seed = int(sys.argv[4]), int(sys.argv[5])
     settings = load_settings(**SETTINGS)
     warm(settings)
     rng = random.Random(seed)

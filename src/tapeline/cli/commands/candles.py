@@ -34,4 +34,11 @@ def command(
     if found.source == "imported":
         invocation.note(f"{instrument}: these candles were made by others and imported; no trades of it are stored")
     invocation.note(found.note)
-    give(invocation, found.table(), out, limited=limit is not None)
+    give(
+        invocation,
+        found.table(),
+        out,
+        limited=limit is not None,
+        heading=f"{instrument} {found.timeframe} ({found.source})",
+        hide=("instrument", "timeframe", "close_time", "quote_volume", "realized_vol", "source"),
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tapeline.cli.invocation import Command, Invocation, Meter, out_option
+from tapeline.errors import UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,6 +36,8 @@ def command(invocation: Invocation, instrument: str, kind: str, out: Path) -> No
         check_path(out)
     with invocation.store() as store, invocation.progress() as meter:
         known(store, instrument)
+        if kind == "trades":
+            _has_trades(store, instrument)
         if folder:
             written = _write_folder(store, instrument, kind, out, meter)
         elif kind == "trades":
@@ -44,6 +47,17 @@ def command(invocation: Invocation, instrument: str, kind: str, out: Path) -> No
             table = with_times(kind, store.read(kind, instrument=instrument))
             written = write_file(out, [table], table.schema)
     tell_file(invocation, {"instrument": instrument, "kind": kind} | written)
+
+
+def _has_trades(store: Store, instrument: str) -> None:
+    if not store.read("instruments", instrument=instrument).num_rows:
+        raise UsageError(
+            f"{instrument} trades",
+            "are not stored",
+            expected="an instrument whose trades were imported",
+            was="candles that others made",
+            next_step="export these with --kind candles",
+        )
 
 
 def _tables(store: Store, instrument: str, kind: str, meter: Meter) -> Iterator[pa.Table]:

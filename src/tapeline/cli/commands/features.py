@@ -37,4 +37,12 @@ def command(
     if found.source == "imported":
         invocation.note(f"{instrument}: made from candles that others made; no trades of it are stored")
     invocation.note(found.note)
-    give(invocation, found.table(), out, limited=limit is not None, by="as_of")
+    give(
+        invocation,
+        found.table(),
+        out,
+        limited=limit is not None,
+        by="as_of",
+        heading=f"{instrument} {found.timeframe} ({found.source}), {found.features.name} {found.features.version}",
+        hide=("instrument", "timeframe", "feature_set", "version", "source"),
+    )

@@ -68,9 +68,13 @@ def command(
 
 
 def _files(paths: tuple[Path, ...]) -> list[Path]:
-    """Return the files meant: a folder's are all in and below it whose names begin with no dot or underscore."""
+    """Return the files meant: a folder's are all in and below it whose names begin with no dot or underscore.
+
+    Of a Parquet store only its trades are: the rest is computed from them.
+    """
     found: list[Path] = []
-    for path in paths:
+    for given in paths:
+        path = given / "trades" if (given / "tapeline.json").is_file() else given
         inside = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
         found += [file for file in inside if file == path or not file.name.startswith((".", "_"))]
     return found

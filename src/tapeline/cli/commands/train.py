@@ -92,6 +92,8 @@ def print_run(run: Run) -> None:
         print(f"  {found['trading']['text']}")
         if found["coverage"] is not None:
             print(f"  {found['coverage']:.0%} of outcomes were inside its {found['coverage_asked']:.0%} interval")
+    for target, why in report["not_evaluated"].items():
+        print(f"\n{target}: not evaluated: {why}")
     print(f"\nrun {report['run']} in {run.folder}")
 
 
