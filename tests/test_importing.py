@@ -219,3 +219,53 @@ def test_candles_of_others_are_marked_and_get_features(tmp_path: Path, settings:
     assert len(features) == 28
     assert [row["complete"] for row in features].count(False) == 10 + 8, "warming up, and after the missing candles"
     assert load(store, settings, file).files[0].duplicates == 28
+
+
+def test_rows_that_come_late_are_all_counted_and_told_apart(tmp_path: Path, settings: Settings) -> None:
+    store = MemoryStore()
+    load(store, settings, write(tmp_path / "a.parquet", part(2000, 3000)))
+    other = part(1000, 1100)
+    other = Frame(NAME, *(column.copy() for column in other.columns()))
+    other.price[:] += 1
+    file = load(store, settings, write(tmp_path / "b.parquet", part(1000, 1100), part(1000, 1100), other)).files[0]
+    assert (file.new, file.duplicates, file.conflicts) == (100, 100, 100)
+    assert store.read("trades").num_rows == 1100
+    assert verify(store, settings).to_json()["clean"]
+
+
+@pytest.mark.parametrize("flush_rows", [100, 4000])
+def test_an_id_used_again_where_ids_have_holes_is_a_conflict(
+    tmp_path: Path, settings: Settings, flush_rows: int
+) -> None:
+    name = "SPY.US"
+    tape = Frame(name, TAPE.trade_id * 17, *TAPE.columns()[1:])
+    later = tape.ts_event[-1:] + 9 * SECOND
+    again = Frame.of(name, trade_id=tape.trade_id[:1], ts_event=later, price=[1.0], qty=[1.0])
+    store, small = MemoryStore(), settings.model_copy(update={"flush_rows": flush_rows})
+    file = load(store, small, write(tmp_path / "a.parquet", tape, again, tape.take(slice(0, 50)))).files[0]
+    assert (file.new, file.duplicates, file.conflicts) == (3000, 50, 1)
+    assert store.read("trades").num_rows == 3000
+    assert verify(store, small).to_json()["clean"]
+    file = load(store, small, write(tmp_path / "b.parquet", again)).files[0]
+    assert (file.new, file.duplicates, file.conflicts) == (0, 0, 1)
+    assert verify(store, small).to_json()["clean"]
+
+
+def test_a_file_without_one_usable_row_is_a_problem_and_kept_raw(tmp_path: Path, settings: Settings) -> None:
+    store = MemoryStore()
+    file = tmp_path / "BTCUSDT-trades-2024-08.csv"
+    file.write_text("1,-5,2,2.0,1723161255342,true,true\n2,nan,2,2.0,1723161255343,true,true\n", encoding="utf-8")
+    report = load(store, settings, file)
+    assert "holds no row that can be used: expected trades or candles, was '2 malformed'" in report.problems[0]
+    assert store.read("dead_letters").num_rows == 2
+
+
+def test_a_trade_after_the_import_is_refused(tmp_path: Path, settings: Settings) -> None:
+    now = CLOCK.now()
+    tape = Frame.of(
+        NAME, trade_id=[1, 2], ts_event=[now + 59 * SECOND, now + 61 * SECOND], price=[5.0, 5.0], qty=[1.0, 1.0]
+    )
+    store = MemoryStore()
+    file = load(store, settings, write(tmp_path / "a.parquet", tape)).files[0]
+    assert (file.new, file.malformed) == (1, 1)
+    assert "in the future" in store.read("dead_letters").to_pylist()[0]["reason"]

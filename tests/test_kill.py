@@ -66,3 +66,18 @@ def test_a_killed_replay_loses_and_doubles_nothing(recording: Path, tmp_path: Pa
     origin.close()
     assert killed("replay", tmp_path / "origin.duckdb", tmp_path / "b.duckdb", seed) >= KILLS
     check(tmp_path / "b.duckdb")
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("seed", range(100, 120))
+@pytest.mark.parametrize("what", ["import", "replay"])
+def test_many_more_kills(recording: Path, tmp_path: Path, what: str, seed: int) -> None:
+    """Kill again and again; a failing seed is in the name of the test."""
+    source = recording
+    if what == "replay":
+        source = tmp_path / "origin.duckdb"
+        origin = DuckDBStore(source)
+        import_files([recording], origin, load_settings(**SETTINGS), clock=SystemClock())
+        origin.close()
+    assert killed(what, source, tmp_path / "c.duckdb", seed) >= KILLS
+    check(tmp_path / "c.duckdb")

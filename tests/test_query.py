@@ -11,6 +11,7 @@ from tests.stored import IMPORTED, SETTINGS, START, TRADED, fill, trades
 from tapeline import query
 from tapeline.clock import MINUTE
 from tapeline.errors import UnknownName, UsageError
+from tapeline.features import FeatureSet
 from tapeline.stores import rows
 from tapeline.stores.memory import MemoryStore
 from tapeline.types import Decision, DecisionKind
@@ -127,8 +128,8 @@ def test_imported_candles_answer_alone_and_say_so(store: MemoryStore) -> None:
     table = found.table()
     assert table["trades"].to_pylist() == table["vwap"].to_pylist() == [None] * 3
     assert table["source"].to_pylist() == ["imported"] * 3
-    made = query.features(store, SETTINGS, IMPORTED, "1m", "bars")
-    assert (made.source, made.rows.complete.tolist()) == ("imported", [False, False, False, False])
+    made = query.features(store, SETTINGS, IMPORTED, "1m", FeatureSet.of(["sma(2)"]))
+    assert (made.source, made.rows.complete.tolist()) == ("imported", [False, True, True, False])
 
 
 def test_imported_candles_are_not_mixed_with_our_own() -> None:

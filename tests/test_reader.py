@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import warnings
 from collections.abc import Iterator
 from datetime import datetime
@@ -71,8 +72,12 @@ def test_the_notebook_functions_give_what_is_stored(tape: tl.Tape) -> None:
 
 
 @pytest.mark.parametrize("start", ["2024-01-01T00:03:00Z", datetime(2024, 1, 1, 0, 3), START + 3 * MINUTE])  # noqa: DTZ001 - a naive time is UTC
-def test_times_are_taken_in_any_form(tape: tl.Tape, start: Any) -> None:
+def test_times_are_taken_in_any_form(tape: tl.Tape, start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
     found = tape.candles(TRADED, start=start)["open_time"].cast(pa.int64()).to_numpy()
+    monkeypatch.undo()
+    time.tzset()
     assert found[0] == START + 3 * MINUTE
     assert (np.diff(found) == MINUTE).all()
 

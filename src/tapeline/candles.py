@@ -16,7 +16,7 @@ from numba import njit
 
 from tapeline.clock import DAY
 from tapeline.errors import SnapshotMismatch
-from tapeline.types import CANDLE, Frame, Records, Timeframe
+from tapeline.types import CANDLE, Bool, Frame, Records, Timeframe
 
 MAX_QUIET = 7 * DAY
 """A silence longer than this is not filled with empty candles: the grid begins anew after it."""
@@ -52,6 +52,8 @@ GRID_STATE = np.dtype(
 """The running candle of one grid. ``hole``: a gap was given up and no trade has come since."""
 
 _BATCH = 4096
+_BLOCK = 1 << 16
+"""Rows folded at once: few enough that all grids find them in the cache of the processor."""
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -278,26 +280,33 @@ class CandleFold:
         self._grids: Records = np.zeros(len(grids), GRID_STATE)
         for state, (index, size, offset) in zip(self._grids, grids, strict=True):
             state["timeframe"], state["size"], state["offset"] = index, size, offset
+        self._owners = [grid[0] for grid in grids]
         self._price = np.full(1, np.nan)
         self._out = np.zeros(_BATCH, CANDLE)
+        self._squares = np.empty(_BLOCK)
 
-    def feed(self, frame: Frame) -> tuple[list[Records], np.ndarray[Any, np.dtype[np.bool_]]]:
+    def feed(self, frame: Frame) -> tuple[list[Records], Bool]:
         """Return the candles each timeframe closes, and which trades came too late for one of them."""
         late = np.zeros(len(frame), np.bool_)
-        if not len(frame):
-            return [np.empty(0, CANDLE) for _ in self.timeframes], late
-        squares = np.empty(len(frame))
-        _squared_returns(frame.price, self._price[0], squares)
-        self._price[0] = frame.price[-1]
-        columns = (frame.trade_id, frame.ts_event, frame.price, frame.qty, frame.side, frame.count)
-        ordered = _in_tape_order(frame.ts_event, frame.trade_id)
         closed: list[list[Records]] = [[] for _ in self.timeframes]
-        for index in range(len(self._grids)):
-            at = 0
-            while at < len(frame):
-                at, written = _fold(self._grids[index], columns, squares, at, self.max_quiet, ordered, self._out, late)
-                closed[self._grids[index]["timeframe"]].append(self._out[:written].copy())
+        columns = (frame.trade_id, frame.ts_event, frame.price, frame.qty, frame.side, frame.count)
+        for start in range(0, len(frame), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            self._feed_block(tuple(column[block] for column in columns), late[block], closed)
         return [_in_order(parts) for parts in closed], late
+
+    def _feed_block(self, columns: tuple[Any, ...], late: Bool, closed: list[list[Records]]) -> None:
+        trade_id, ts_event, price = columns[:3]
+        squares = self._squares[: len(price)]
+        _squared_returns(price, self._price[0], squares)
+        self._price[0] = price[-1]
+        ordered = _in_tape_order(ts_event, trade_id)
+        for index, timeframe in enumerate(self._owners):
+            at = 0
+            while at < len(price):
+                at, written = _fold(self._grids[index], columns, squares, at, self.max_quiet, ordered, self._out, late)
+                if written:
+                    closed[timeframe].append(self._out[:written].copy())
 
     def close_until(self, ts: int) -> list[Records]:
         """Return the candles that end at or before ``ts``: the clock closes what no trade has closed."""

@@ -6,11 +6,18 @@ The file is ``tapeline.toml`` in the current folder, or the one that ``TAPELINE_
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from tapeline.clock import parse_duration
 from tapeline.errors import UsageError
@@ -78,6 +85,8 @@ def load_settings(**flags: Any) -> Settings:
     """
     try:
         return Settings(**{key: value for key, value in flags.items() if value is not None})
+    except (SettingsError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError("settings", f"cannot be read: {error}", next_step='lists are JSON: ["1m", "5m"]') from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from tapeline.candles import chained
-from tapeline.clock import DAY, Clock, format_time
+from tapeline.clock import Clock, format_time, parse_duration
 from tapeline.config import Settings
-from tapeline.errors import InputError, UsageError
+from tapeline.errors import InputError, UnreadableFile, UsageError
 from tapeline.features import FeatureFold, FeatureSet
 from tapeline.recorder import Lane, Recorder
 from tapeline.recordings.base import Chunk, IdKind, ImportedCandles, Recording, is_contiguous, open_recording
@@ -131,12 +131,14 @@ def import_files(
         StoreError: the database refuses.
     """
     job = _Import(store, settings, clock, progress or (lambda _: None))
+    ahead = parse_duration(settings.max_ahead)
     for path in paths:
         result = FileResult(str(path))
         job.report.files.append(result)
         try:
+            now = clock.now()
             recording = open_recording(
-                path, instrument=instrument, format=format, columns=columns, now=clock.now(), max_time=clock.now() + DAY
+                path, instrument=instrument, format=format, columns=columns, now=now, max_time=now + ahead
             )
             job.read(recording, result, told=f"{instrument}|{sorted((columns or {}).items())}")
         except (InputError, UsageError) as error:
@@ -169,9 +171,7 @@ class _Import:
             for lane in lanes:
                 self._relieve(lane)
             self._progress(ImportProgress(result.path, recording.bytes_read, recording.size, result.read))
-        result.problem = (
-            f"{result.path}: {recording.damage}; the rows before it are imported" if recording.damage else ""
-        )
+        result.problem = _problem(recording, result)
         with self._store.transaction():
             self._note(key, result, position, done=True)
 
@@ -294,6 +294,25 @@ def fold_imported(store: Store, settings: Settings, instrument: str, timeframe: 
             store.append(
                 "features", rows.from_features(instrument, timeframe, name, features.version, values, source="imported")
             )
+
+
+def _problem(recording: Recording, result: FileResult) -> str:
+    """Say what is wrong with a file as a whole, or return an empty text."""
+    if recording.damage:
+        return f"{result.path}: {recording.damage}; the rows before it are imported"
+    if result.read and result.malformed >= result.read:
+        read = f"{result.malformed} malformed"
+        step = 'see the reasons: tapeline sql "SELECT reason, count(*) FROM dead_letters GROUP BY 1"'
+        return str(
+            UnreadableFile(
+                f"file {result.path}",
+                "holds no row that can be used",
+                expected="trades or candles",
+                was=read,
+                next_step=step,
+            )
+        )
+    return ""
 
 
 def _identity(recording: Recording, told: str) -> str:

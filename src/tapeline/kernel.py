@@ -51,7 +51,7 @@ def build(version: str, slots: Sequence[Slot], fields: Sequence[tuple[int, str]]
         fields: (column, candle field) for the columns that are a candle's own fields.
         window: how many complete candles in a row make a row complete.
     """
-    file = _cache_folder() / f"kernel_{version}.py"
+    file = cache_folder() / f"kernel_{version}.py"
     module_name = f"tapeline_kernels.{file.stem}"
     if module_name in sys.modules and sys.modules[module_name].__file__ == str(file):
         return sys.modules[module_name].kernel  # type: ignore[no-any-return]
@@ -101,7 +101,7 @@ def _source(slots: Sequence[Slot], fields: Sequence[tuple[int, str]], window: in
     return "\n".join(lines) + "\n"
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
     """Return a folder for kernels that can be written: TAPELINE_CACHE, the user's cache, or else a temporary one."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     wanted = os.environ.get("TAPELINE_CACHE") or str(Path(home) / "tapeline")

@@ -168,8 +168,12 @@ class Recorder:
         elif lane.tape.contiguous and not lane.pipeline.ledger.started and len(record):
             first = int(record.trade_id.min())
             self.feed(lane, Decision(lane.tape.instrument, DecisionKind.START, first - 1, first))
+        again = Frame.empty(lane.tape.instrument)
+        if isinstance(record, Frame) and not lane.tape.contiguous:
+            record, again = self._new_of(record)
         outputs = lane.pipeline.feed(record)
         self._write_trades(lane, outputs, keep_behind=keep_behind)
+        self._write_again(lane, again, keep_behind=keep_behind)
         self._write_derived(lane, outputs)
         return outputs
 
@@ -178,17 +182,35 @@ class Recorder:
         if len(admission.accepted):
             self.store.append("trades", rows.from_frame(admission.accepted))
             lane.counters.add("new", len(admission.accepted))
-        again = Frame.concat([admission.repeats, admission.late])
-        if len(again):
-            late = self._tell_repeats(lane, again)
-            if keep_behind and len(late):
-                lane.counters.add("new", self.store.append("trades", rows.from_frame(late)))
-                lane.stale = f"{STALE}earlier trades were added"
-            elif len(late):
-                self._write_late(lane, late, "its moment had passed")
+        for frame in (admission.late, admission.repeats):
+            self._write_again(lane, frame, keep_behind=keep_behind)
         for frame in outputs.behind:
             self._write_late(lane, frame, BEHIND)
         self._write_dead(lane, outputs.quarantined, "quarantined", "stamped too far in the future")
+
+    def _new_of(self, frame: Frame) -> tuple[Frame, Frame]:
+        """Part a frame into trades of new ids and all others: without contiguous ids the ledger soon forgets an id."""
+        new = np.zeros(len(frame), np.bool_)
+        new[np.unique(frame.trade_id, return_index=True)[1]] = True
+        if len(frame):
+            stored = self.store.seen(frame.instrument, rows.from_frame(frame))
+            new &= ~np.isin(frame.trade_id, stored["trade_id"].to_numpy())
+        return frame.take(new), frame.take(~new)
+
+    def _write_again(self, lane: Lane, frame: Frame, *, keep_behind: bool) -> None:
+        """Write trades that are repeats or come too late; those of one id are judged against the first of them."""
+        if not len(frame):
+            return
+        first = np.unique(frame.trade_id, return_index=True)[1]
+        late = self._tell_repeats(lane, frame.take(first))
+        if keep_behind and len(late):
+            lane.counters.add("new", self.store.append("trades", rows.from_frame(late)))
+            lane.stale = f"{STALE}earlier trades were added"
+        elif len(late):
+            self._write_late(lane, late, "its moment had passed")
+        rest = np.delete(np.arange(len(frame)), first)
+        if len(rest):
+            self._tell_repeats(lane, frame.take(rest))
 
     def keep_unfolded(self, lane: Lane) -> None:
         """From now on keep trades without folding them: they come in too little order to hold back the others."""

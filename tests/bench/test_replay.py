@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import replay
-from peers import pandas_talib, polars_candles, replayed, tape
+from peers import pandas_idiomatic, pandas_vectorised, polars_candles, replayed, tape
 from tapeline.types import Float
 
 
@@ -29,8 +29,9 @@ def test_the_peers_fill_quiet_periods(made: tape.Tape) -> None:
     for name in ("open", "high", "low", "close"):
         np.testing.assert_array_equal(seconds[name][quiet], seconds["close"][quiet - 1])
     assert np.isnan(seconds["vwap"][quiet]).all()
-    for name, values in pandas_talib.candles(made.plain, [10**9])[10**9].items():
-        replay._equal(name, values, seconds[name])
+    for peer in (pandas_idiomatic, pandas_vectorised):
+        for name, values in peer.candles(made.plain, [10**9])[10**9].items():
+            replay._equal(name, values, seconds[name])
 
 
 def test_all_make_the_same(made: tape.Tape, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,5 +56,5 @@ def test_a_peer_that_differs_is_noticed(made: tape.Tape, monkeypatch: pytest.Mon
 
 
 def test_every_feature_is_compared(made: tape.Tape) -> None:
-    candles = pandas_talib.candles(made.plain, replay.SIZES)[replay.SIZES[0]]
-    assert set(pandas_talib.technical(candles)) == set(replayed.FEATURES.names)
+    candles = pandas_vectorised.candles(made.plain, replay.SIZES)[replay.SIZES[0]]
+    assert set(pandas_vectorised.technical(candles)) == set(replayed.FEATURES.names)

@@ -39,7 +39,7 @@ def test_a_list_or_lines(tmp_path: Path, form: str) -> None:
     [
         ({"symbol": "A/B"}, "symbol: expected XRP/ETH, was 'A/B'"),
         ({"timestamp": None}, "timestamp: expected epoch ms, was None"),
-        ({"id": None}, "id: expected an integer in 0..2^63-1, was 'None'"),
+        ({"id": None}, "id: expected an integer in 0..2^63-2, was 'None'"),
         ({"id": "-1"}, "id: expected an integer"),
         ({"side": "up"}, "side: expected buy or sell, was 'up'"),
         ({"price": float("nan")}, "price: expected a finite number > 0, was 'nan'"),

@@ -101,9 +101,9 @@ def _parquet_bytes(store: DuckDBStore) -> float | None:
 
 def cache() -> dict[str, Any]:
     """Return where compiled kernels are kept, and what they take."""
-    from tapeline.kernel import _cache_folder
+    from tapeline.kernel import cache_folder
 
-    folder = _cache_folder()
+    folder = cache_folder()
     taken = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
     return {"path": str(folder), "bytes": taken, "writable": os.access(folder, os.W_OK)}
 

@@ -1,9 +1,11 @@
 """Trade count: how many trades of the venue the candle holds; aggregated trades count as many as they stand for.
 
-Output: trades per candle, never NaN. Source: the ``count`` of Binance's and Kraken's own candles.
+Output: trades per candle, NaN where candles made by others do not say. Source: the ``count`` of Binance's and Kraken's own candles.
 """
 
 from __future__ import annotations
+
+from math import nan
 
 from tapeline.indicators.base import Candle, Fields, Indicator, Output, State, Unit
 
@@ -13,7 +15,7 @@ def state() -> Fields:
 
 
 def update(state: State, candle: Candle) -> float:
-    return float(candle.trades)
+    return float(candle.trades) if candle.trades >= 0 else nan
 
 
 INDICATOR = Indicator(

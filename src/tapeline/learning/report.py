@@ -16,7 +16,7 @@ from tapeline.evaluate import Evaluation
 from tapeline.learning.metrics import METRICS
 from tapeline.learning.record import Outcome
 from tapeline.train import Training
-from tapeline.types import Float
+from tapeline.types import Float, venue_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +85,8 @@ def draw(training: Training) -> Figure:
     figure = Figure(figsize=(11, 7.5), layout="constrained", facecolor="white")
     panels = figure.subplots(len(training.outcomes), 1, squeeze=False)[:, 0]
     report = training.report
-    title = f"{report['instrument']}  {report['timeframe']} candles, {report['horizon']} ahead"
+    mark = "SIMULATED  " if venue_of(report["instrument"]) == "SIM" else ""
+    title = f"{mark}{report['instrument']}  {report['timeframe']} candles, {report['horizon']} ahead"
     what = f"{title}: error saved against the best baseline, out of sample"
     figure.suptitle(what, fontsize=13, color=_INK, x=0.01, ha="left")
     for panel, outcome in zip(panels, training.outcomes.values(), strict=True):

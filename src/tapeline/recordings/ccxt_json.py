@@ -79,7 +79,7 @@ class CcxtJson:
         if not isinstance(stamp, int) or not 0 <= stamp * _MILLI < _INT64:
             return f"timestamp: expected epoch ms, was {str(stamp)[:40]}"
         if self.id_kind != "row" and not _is_id(number):
-            return f"id: expected an integer in 0..2^63-1, was {str(number)[:40]!r}"
+            return f"id: expected an integer in 0..2^63-2, was {str(number)[:40]!r}"
         if not isinstance(side, str | None) or side not in _SIDES:
             return f"side: expected buy or sell, was {str(side)[:40]!r}"
         count = _count(item) if self.id_kind == "aggregate" else 1

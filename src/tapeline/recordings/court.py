@@ -16,7 +16,12 @@ from tapeline.types import Bool, DeadLetter, Float, Int
 
 _FIRST_NS = FIRST * 10**9
 _POSITIVE = "a finite number > 0"
-_ID = "an integer in 0..2^63-1"
+_LARGEST = 1e30
+"""A larger price or quantity is no measurement, and its square or product with another would leave the floats."""
+_SMALLEST = 1e-30
+_LAST_ID = 2**63 - 2
+"""The id after the last must be an int64 too."""
+_ID = "an integer in 0..2^63-2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,8 @@ class Verdict:
         values, ok = reals(column)
         rule = _POSITIVE.replace(">", ">=") if zero else _POSITIVE
         good = ok & np.isfinite(values) & ((values >= 0) if zero else (values > 0))
+        huge = good & ((values > _LARGEST) | ((values < _SMALLEST) & (values != 0)))
+        self.refuse(huge, lambda row: f"{what}: expected 1e-30..1e30, was {shown(column, row)}")
         if missing:
             empty = np.isnan(values) | _empty(column)
             values, good = np.where(empty, np.nan, values), good | empty
@@ -68,7 +75,7 @@ class Verdict:
     def identifier(self, what: str, column: pa.Array) -> Int:
         """Read a column of ids."""
         values, ok = integers(column)
-        self.refuse(~ok, lambda row: f"{what}: expected {_ID}, was {shown(column, row)}")
+        self.refuse(~ok | (values > _LAST_ID), lambda row: f"{what}: expected {_ID}, was {shown(column, row)}")
         return values
 
     def time(self, what: str, column: pa.Array, rule: TimeRule, max_time: int) -> Int:
@@ -102,5 +109,7 @@ def time_reason(what: str, column: pa.Array, row: int, rule: TimeRule) -> str:
     unit = unit_of(float(values[0]))
     if unit and unit not in rule.units:
         return f"{text} (wrong unit: looks like {unit})"
-    finest = 10**9 / UNITS[rule.units[-1]] if rule.units else 1
-    return f"{text} ({'before 2009-01-03' if values[0] < FIRST * finest else 'after 2099'})"
+    scales = [10**9 / UNITS[unit] for unit in rule.units] or [1.0]
+    if values[0] < FIRST * min(scales):
+        return f"{text} (before 2009-01-03)"
+    return f"{text} ({'after 2099' if values[0] > FIRST * max(scales) else 'not in 2009..2099 in either'})"

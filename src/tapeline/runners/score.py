@@ -43,11 +43,14 @@ class Score:
         self.open.update((prediction.target_time, prediction) for prediction in predictions)
 
     def close(self, candles: Records) -> None:
-        """Take closed candles of the predictions' timeframe, and score what they decide."""
+        """Take closed candles of the predictions' timeframe, in order of time, and score what they decide."""
         for candle in candles:
             prediction = self.open.pop(int(candle["close_time"]), None)
             if prediction is not None:
                 self._add(Scored(prediction, math.log(float(candle["close"]) / prediction.close)))
+        if len(candles):
+            newest = int(candles["close_time"][-1])
+            self.open = {target: one for target, one in self.open.items() if target > newest}
 
     def _add(self, scored: Scored) -> None:
         value, outcome = scored.prediction.value, scored.outcome

@@ -18,7 +18,7 @@ from tapeline.types import Prediction, venue_of
 
 _BARS = "▁▂▃▄▅▆▇█"
 _SHOWN = 8
-_INDICATORS = ("rsi_14", "sma_21", "ema_21", "macd_7_14_7_histogram", "adx_14", "bollinger_20_2_percent_b")
+_INDICATORS = ("rsi_14", "sma_21", "ema_21", "macd_7_14_7_histogram", "adx_14")
 
 
 class View:
@@ -61,9 +61,9 @@ class View:
         rows = outputs.features.get((self.timeframe, "technical"))
         if rows is not None and len(rows):
             self._features = dict(zip(self._names, rows.values[-1].tolist(), strict=True))
-        self.score.close(candles)
         predictions = [one for one in outputs.predictions if one.timeframe == self.timeframe]
         self.score.expect(predictions)
+        self.score.close(candles)
         if predictions:
             self._model = f"{predictions[-1].model} ({predictions[-1].model_version})"
         return [self._line(candle) for candle in list(self._candles)[-len(candles) :]]

@@ -18,26 +18,29 @@ from tapeline.stores._duckdb_schema import Connection, columns_of, quoted
 from tapeline.stores._duckdb_tools import first_number
 from tapeline.stores.base import KINDS, Kind
 
+Series = tuple[str, ...]
+"""The texts of a key: what its number grows in."""
+
 
 class Keys:
-    """How far each instrument has come in each of the large kinds.
+    """How far each series (an instrument, of candles a timeframe of it, ...) has come in each of the large kinds.
 
     What it remembers is never too small: after a rollback or a deletion it may be too large, which costs a look.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._newest: dict[tuple[str, str], int | None] = {}
+        self._newest: dict[tuple[str, Series], int | None] = {}
 
     def advance(self, kind: Kind, rows: pa.Table) -> None:
-        """Remember how far each instrument comes with these rows."""
-        for instrument, _, high in _spans(kind, rows):
-            newest = self._newest_of(kind.name, instrument)
-            self._newest[kind.name, instrument] = high if newest is None else max(high, newest)
+        """Remember how far each series comes with these rows."""
+        for series, _, high in _spans(kind, rows):
+            newest = self._newest_of(kind.name, series)
+            self._newest[kind.name, series] = high if newest is None else max(high, newest)
 
-    def reach(self, kind: str, instrument: str, number: int) -> bool:
-        """Say whether an instrument may have stored a number as large."""
-        newest = self._newest_of(kind, instrument)
+    def reach(self, kind: str, series: Series, number: int) -> bool:
+        """Say whether a series may have stored a number as large."""
+        newest = self._newest_of(kind, series)
         return newest is not None and number <= newest
 
     def unstored(self, kind: Kind, rows: pa.Table) -> pa.Table:
@@ -65,28 +68,28 @@ class Keys:
         finally:
             self._connection.unregister("batch")
 
-    def _newest_of(self, kind: str, instrument: str) -> int | None:
-        """Return the largest number in the key that an instrument has stored, or one above it."""
-        if (kind, instrument) not in self._newest:
-            number = columns_of(kind)[KINDS[kind].key[-1]].stored
-            text = f"SELECT max({number}) FROM {kind} WHERE instrument = ?"
-            self._newest[kind, instrument] = self._connection.execute(text, [instrument]).fetchall()[0][0]
-        return self._newest[kind, instrument]
+    def _newest_of(self, kind: str, series: Series) -> int | None:
+        """Return the largest number in the key that a series has stored, or one above it."""
+        if (kind, series) not in self._newest:
+            *texts, number = (columns_of(kind)[name].stored for name in KINDS[kind].key)
+            same = " AND ".join(f"{text} = ?" for text in texts)
+            text = f"SELECT max({number}) FROM {kind} WHERE {same}"
+            self._newest[kind, series] = self._connection.execute(text, list(series)).fetchall()[0][0]
+        return self._newest[kind, series]
 
     def _reach_back(self, kind: Kind, rows: pa.Table) -> bool:
-        return any(self.reach(kind.name, instrument, low) for instrument, low, _ in _spans(kind, rows))
+        return any(self.reach(kind.name, series, low) for series, low, _ in _spans(kind, rows))
 
 
-def _spans(kind: Kind, rows: pa.Table) -> list[tuple[str, int, int]]:
-    """Return (instrument, smallest, largest) of the number in the key, for each instrument."""
-    number = kind.key[-1]
-    names = pc.min_max(rows["instrument"]).as_py()
-    if names["min"] == names["max"]:
-        ends = pc.min_max(rows[number]).as_py()
-        return [(names["min"], ends["min"], ends["max"])]
-    spans = rows.group_by("instrument").aggregate([(number, "min"), (number, "max")])
-    columns = [spans[name].to_pylist() for name in ("instrument", f"{number}_min", f"{number}_max")]
-    return list(zip(*columns, strict=True))
+def _spans(kind: Kind, rows: pa.Table) -> list[tuple[Series, int, int]]:
+    """Return (series, smallest, largest) of the number in the key, for each series."""
+    *texts, number = kind.key
+    ends = [pc.min_max(rows[name]).as_py() for name in kind.key]
+    if all(end["min"] == end["max"] for end in ends[:-1]):
+        return [(tuple(end["min"] for end in ends[:-1]), ends[-1]["min"], ends[-1]["max"])]
+    spans = rows.group_by(texts).aggregate([(number, "min"), (number, "max")])
+    series = zip(*(spans[name].to_pylist() for name in texts), strict=True)
+    return list(zip(series, *(spans[f"{number}_{end}"].to_pylist() for end in ("min", "max")), strict=True))
 
 
 def _same_key(kind: Kind, rows: pa.Table) -> str:

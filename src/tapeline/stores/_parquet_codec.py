@@ -97,7 +97,7 @@ def read_group(kind: Kind, file: pq.ParquetFile, group: int, names: list[str] | 
     constants = _constants(file, group, needed)
     varying = [name for name in needed if name not in constants]
     rows = file.metadata.row_group(group).num_rows
-    table = file.read_row_group(group, columns=varying, use_threads=True) if varying else None
+    table = file.read_row_group(group, columns=varying, use_threads=False) if varying else None
     columns: dict[str, Any] = {name: _constant(value, rows) for name, value in constants.items()}
     if table is not None:
         columns |= {
@@ -135,12 +135,12 @@ def _decoded(field: pa.Field, columns: dict[str, Any], stored: str) -> pa.Array:
     if stored == _DELAY:
         events = _nanoseconds(columns["ts_event"])
         delays = column.to_numpy()
-        return _array(events.to_numpy() + delays) if delays.any() else events
+        return _computed(np.add, events.to_numpy(), delays) if delays.any() else events
     if pa.types.is_timestamp(column.type):
         return _nanoseconds(column)
     if pa.types.is_decimal(column.type):
         whole = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column)]
-        return _array(whole / 10.0**column.type.scale)
+        return _computed(np.true_divide, whole, 10.0**column.type.scale, np.float64)
     return column if column.type == field.type else column.cast(field.type)
 
 
@@ -149,7 +149,13 @@ def _nanoseconds(column: pa.Array) -> pa.Array:
     if column.null_count:
         return column.cast(pa.timestamp("ns", "UTC")).cast(pa.int64())
     whole = column.view(pa.int64())
-    return whole if size == 1 else _array(whole.to_numpy() * size)
+    return whole if size == 1 else _computed(np.multiply, whole.to_numpy(), size)
+
+
+def _computed(operation: np.ufunc, left: NDArray[Any], right: Any, kind: type[np.generic] = np.int64) -> pa.Array:
+    """Return the result of an operation in Arrow's memory, which reuses what was freed; NumPy's is mapped anew."""
+    out = np.frombuffer(pa.allocate_buffer(8 * len(left)), kind)
+    return _array(operation(left, right, out=out))
 
 
 def _array(values: NDArray[Any], kind: pa.DataType | None = None) -> pa.Array:

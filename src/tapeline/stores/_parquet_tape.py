@@ -1,4 +1,4 @@
-"""The tape out of Parquet files: row groups in order, merged where files overlap, the next one read ahead."""
+"""The tape out of Parquet files: row groups in order, merged where files overlap, the next ones read ahead."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from tapeline.stores._parquet_files import disk_errors, in_tape_order, load
 from tapeline.stores._parquet_manifest import File
 from tapeline.stores.base import KINDS
 
-_AHEAD = 2
+_AHEAD = 3
+_READERS = 2
 _TRADES = KINDS["trades"]
 
 Place = tuple[int, ...]
@@ -67,8 +68,8 @@ def _place(key: tuple[int, int], *, by_id: bool) -> Place:
 
 
 def _read_ahead(folder: Path, pieces: Sequence[_Piece], *, by_id: bool) -> Iterator[pa.Table]:
-    """Yield the pieces' tables, reading the next ones in a thread."""
-    with ThreadPoolExecutor(1, "tapeline-parquet") as pool:
+    """Yield the pieces' tables, reading the next ones in threads."""
+    with ThreadPoolExecutor(_READERS, "tapeline-parquet") as pool:
         waiting: deque[Future[pa.Table]] = deque()
         try:
             for piece in pieces:

@@ -53,7 +53,7 @@ class DuckDBStore:
         path: str | os.PathLike[str],
         *,
         read_only: bool = False,
-        memory_limit: str = "512MB",
+        memory_limit: str = "256MB",
         threads: int | None = None,
         checkpoint_bytes: int = 16 << 20,
     ) -> None:
@@ -191,7 +191,7 @@ class DuckDBStore:
         low = pc.min(ids["trade_id"]).as_py()
         with translated(self._where):
             both = ("trades", "late_trades") if low is not None else ()
-            tables = [kind for kind in both if self._keys.reach(kind, instrument, low)]
+            tables = [kind for kind in both if self._keys.reach(kind, (instrument,), low)]
         if not tables:
             return known.schema.empty_table()
         high = pc.max(ids["trade_id"]).as_py()

@@ -45,7 +45,10 @@ if TYPE_CHECKING:
 )
 @click.pass_obj
 def command(invocation: Invocation, folder: Path, edge: float, seed: int, speed: float, seconds: float | None) -> int:
-    """Show the whole job on a simulated market: history, training, the gate, then live predictions and their score."""
+    """Show the whole job on a simulated market.
+
+    History is recorded and imported, models are trained, the gate decides, and predictions are made live and scored.
+    """
     from tapeline.cli.commands.replay import show
     from tapeline.config import load_settings
     from tapeline.features import FeatureSet

@@ -16,7 +16,10 @@ _TOP = 8
 @click.argument("id_", metavar="ID")
 @click.pass_obj
 def command(invocation: Invocation, id_: str) -> int:
-    """Recompute one prediction from the tape, and tell what the model saw and why it said what it said."""
+    """Recompute one prediction, and tell why.
+
+    From the tape: the candle, the features, what the model saw, and what each input added.
+    """
     from tapeline.cli.output import write_json
     from tapeline.serving import explain
 

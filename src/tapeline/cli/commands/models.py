@@ -17,7 +17,7 @@ from tapeline.clock import SystemClock, format_duration, format_time
 @click.argument("version", required=False)
 @click.pass_obj
 def command(invocation: Invocation, action: str, name: str | None, version: str | None) -> int:
-    """List the registered models, show one, or change which one answers.
+    """List models, or change which one answers.
 
     NAME is that of the list, such as BTC-USD.KRAKEN_1m_5m; promote and archive need VERSION too.
     """

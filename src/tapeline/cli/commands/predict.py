@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 @click.option("--horizon", help="Only champions that look this far ahead.")
 @click.pass_obj
 def command(invocation: Invocation, instrument: str, timeframe: str | None, horizon: str | None) -> int:
-    """Ask the champions of an instrument about its newest complete candle, and keep what they say."""
+    """Predict from the newest complete candle.
+
+    Every champion of the instrument answers, and what they say is kept.
+    """
     from tapeline.cli.output import write_json
     from tapeline.serving import predict_latest
 

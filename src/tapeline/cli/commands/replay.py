@@ -46,7 +46,10 @@ def speed(context: click.Context, parameter: click.Parameter, text: str) -> floa
 def command(
     invocation: Invocation, instrument: str | None, speed: float, timeframe: str | None, to: Path | None
 ) -> int:
-    """Drive the pipeline from the stored tape: watch it at any speed, or rebuild it in another database."""
+    """Drive the pipeline from the stored tape.
+
+    Watch it at any speed, or build another database from it.
+    """
     from contextlib import ExitStack
 
     from tapeline.runners import replay as runner

@@ -47,9 +47,9 @@ def command(
     target: str,
     seed: int,
 ) -> int:
-    """Train models walk-forward; the gate promotes one only if it beats every baseline out of sample.
+    """Train models walk-forward, and let the gate decide.
 
-    Baselines always run. "No edge found" is a result.
+    A model is promoted only if it beats every baseline out of sample. Baselines always run. "No edge found" is a result.
     """
     from tapeline.cli.output import write_json
     from tapeline.runs import train_instrument
