@@ -30,10 +30,12 @@ SIZES = [Timeframe.parse(name).size for name in replayed.TIMEFRAMES]
 FIRST_CALL = """
 import time
 begin = time.perf_counter()
+import numpy as np
 from peers import replayed, tape
-from tapeline.simulator.market import Market
-pipeline = replayed.pipeline()
-pipeline.feed(next(Market(1).frames(trades=2000)))
+from tapeline.types import Frame
+ids = np.arange(1, 2001)
+trades = Frame.of(tape.INSTRUMENT, trade_id=ids, ts_event=ids * 10**9, price=100.0 + ids % 7, qty=ids * 0.01)
+assert len(replayed.pipeline().feed(trades).candles["1m"]) == 33
 print(time.perf_counter() - begin)
 """
 

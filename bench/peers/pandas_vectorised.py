@@ -1,4 +1,4 @@
-"""Candles by pandas, and features by TA-Lib: vectorised by hand as far as pandas goes, every timeframe from the trades."""
+"""Candles by pandas, vectorised by hand as far as pandas goes, every timeframe from the trades; features by TA-Lib."""
 
 from __future__ import annotations
 

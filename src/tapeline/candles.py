@@ -361,10 +361,12 @@ class CandleFold:
 
 def _in_order(parts: list[Records]) -> Records:
     """Join the candles of a timeframe's grids in the order in which they close."""
-    joined = np.concatenate(parts) if parts else np.empty(0, CANDLE)
-    if len(parts) > 1:
-        joined = joined[np.argsort(joined["close_time"], kind="stable")]
-    return joined
+    joined = np.empty(sum(map(len, parts)), CANDLE)
+    at = 0
+    for part in parts:  # np.concatenate would work out the common type of each pair of records anew
+        joined[at : at + len(part)] = part
+        at += len(part)
+    return joined[np.argsort(joined["close_time"], kind="stable")] if len(parts) > 1 else joined
 
 
 def chained(records: Records) -> Records:

@@ -24,6 +24,7 @@ _RFC3339 = re.compile(
 )
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 1_000_000, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
+_LONGEST = 36_500 * DAY
 
 
 class Clock(Protocol):
@@ -103,8 +104,8 @@ def parse_time(text: str) -> int:
     return (since.days * 86_400 + since.seconds) * SECOND + int((match[7] or "").ljust(9, "0"))
 
 
-def parse_duration(text: str) -> int:
-    """Read a length of time such as ``250ms``, ``5s``, ``1m``, ``2h`` or ``7d`` as ns.
+def parse_duration(text: str, where: str = "duration") -> int:
+    """Read a length of time such as ``250ms``, ``5s``, ``1m``, ``2h`` or ``7d`` as ns; errors name ``where``.
 
     Raises:
         UsageError: the text is no such duration, or it is not positive.
@@ -113,12 +114,13 @@ def parse_duration(text: str) -> int:
     True
     """
     match = _DURATION.fullmatch(text.strip())
-    ns = round(float(match[1]) * _UNITS[match[2]]) if match else 0
-    if ns <= 0:
-        raise UsageError(
-            "duration", "cannot be read", expected="a number > 0 with a unit ms, s, m, h or d, such as 5m", was=text
-        )
-    return ns
+    ns = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if ns < 1:
+        rule = "a number > 0 with a unit ms, s, m, h or d, such as 5m"
+        raise UsageError(where, "cannot be read", expected=rule, was=text)
+    if ns > _LONGEST:
+        raise UsageError(where, "is too long", expected="at most 36500d", was=text)
+    return round(ns)
 
 
 def format_duration(ns: int) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -20,8 +21,10 @@ from pydantic_settings import (
 )
 
 from tapeline.clock import parse_duration
-from tapeline.errors import UsageError
+from tapeline.errors import UnknownName, UsageError
 from tapeline.types import Timeframe
+
+Names = Annotated[tuple[str, ...], NoDecode]
 
 
 class Settings(BaseSettings):
@@ -37,19 +40,29 @@ class Settings(BaseSettings):
         max_pending: import gives a gap up when this many trades wait behind it.
         flush_rows: rows of a recording that are read, folded and committed in one transaction.
         runs: folder of training runs.
+        indicators: files or folders of your own indicators, separated as in PATH.
+        sets: folders of your own feature sets, separated as in PATH.
     """
 
-    model_config = SettingsConfigDict(env_prefix="TAPELINE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="TAPELINE_", env_ignore_empty=True, extra="forbid", frozen=True)
 
     db: Path = Path("tapeline.duckdb")
-    timeframes: tuple[str, ...] = ("1m", "5m", "1h")
-    feature_sets: tuple[str, ...] = ("technical", "market", "bars")
+    timeframes: Names = ("1m", "5m", "1h")
+    feature_sets: Names = ("technical", "market", "bars")
+    indicators: str = ""
+    sets: str = ""
     reorder_window: str = "5s"
     max_quiet: str = "7d"
     max_ahead: str = "1m"
     max_pending: int = Field(1_000_000, ge=1)
     flush_rows: int = Field(1 << 19, ge=1, le=1 << 24)
     runs: Path = Path("runs")
+
+    @field_validator("timeframes", "feature_sets", mode="before")
+    @classmethod
+    def _split_names(cls, names: object) -> object:
+        """Read ``1m 5m`` and ``1m,5m`` as lists too: that is how an environment variable gives them."""
+        return tuple(names.strip("[]").replace('"', " ").replace(",", " ").split()) if isinstance(names, str) else names
 
     @field_validator("timeframes")
     @classmethod
@@ -58,8 +71,8 @@ class Settings(BaseSettings):
 
     @field_validator("reorder_window", "max_quiet", "max_ahead")
     @classmethod
-    def _check_duration(cls, text: str) -> str:
-        parse_duration(text)
+    def _check_duration(cls, text: str, about: ValidationInfo) -> str:
+        parse_duration(text, where=f"settings {about.field_name}")
         return text
 
     @classmethod
@@ -73,21 +86,35 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: flags, then the environment, then the file."""
         del dotenv_settings, file_secret_settings
-        file = Path(os.environ.get("TAPELINE_CONFIG", "tapeline.toml"))
+        named = os.environ.get("TAPELINE_CONFIG")
+        file = Path(named or "tapeline.toml")
+        if named and not file.is_file():
+            raise UsageError("settings TAPELINE_CONFIG", "names no file", expected="a TOML file", was=named)
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
 
 
 def load_settings(**flags: Any) -> Settings:
-    """Read the settings; a flag that is None counts as not given.
+    """Read the settings, and let the user's own indicators and sets be found; a flag that is None is not given.
 
     Raises:
         UsageError: a value breaks its rule; the text names the key, the value and the rule.
     """
     try:
-        return Settings(**{key: value for key, value in flags.items() if value is not None})
+        settings = Settings(**{key: value for key, value in flags.items() if value is not None})
     except (SettingsError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError("settings", f"cannot be read: {error}", next_step='lists are JSON: ["1m", "5m"]') from error
+        raise UsageError(
+            "settings", f"cannot be read: {error}", next_step="mend tapeline.toml or the environment"
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"settings {key}", "cannot be used", expected=first["msg"], was=first["input"]) from error
+        if first["type"] == "extra_forbidden":
+            raise UnknownName(
+                f"settings {key}", "is not known", expected=f"one of {', '.join(Settings.model_fields)}", was=key
+            ) from error
+        rule = first["msg"].removeprefix("Input should be ")
+        raise UsageError(f"settings {key}", "cannot be used", expected=rule, was=first["input"]) from error
+    for key in ("indicators", "sets"):
+        if paths := getattr(settings, key):
+            os.environ[f"TAPELINE_{key.upper()}"] = paths
+    return settings

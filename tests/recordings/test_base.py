@@ -25,6 +25,7 @@ def test_formats_find_themselves() -> None:
         "ccxt-json",
         "kraken-rest",
         "lean-equity",
+        "parquet-store",
         "table",
         "tapeline-parquet",
     ]

@@ -97,6 +97,7 @@ def test_the_view_shows_candles_and_says_simulated(store: MemoryStore, settings:
 def test_the_demo_runs_from_history_to_scored_predictions(settings: Settings, tmp_path: Path) -> None:
     store = DuckDBStore(tmp_path / "demo.duckdb")
     clock = ManualClock(2**61)
+    settings = settings.model_copy(update={"flush_rows": 1 << 16})
     plan = Plan(history=86_400 * SECOND, trades_per_second=0.2)
     demo = Demo(plan, store, settings, tmp_path, clock=clock)
     demo.record()
@@ -104,7 +105,7 @@ def test_the_demo_runs_from_history_to_scored_predictions(settings: Settings, tm
     run = demo.train(lambda text, done, total: None)
     assert run.folder.is_dir()
     view = View(NAME, "1m", [], clock=clock)
-    for outputs in demo.live(lambda records: paced(records, speed=1e6, clock=clock, wait=lambda _: None)):
+    for outputs in demo.live(lambda records: paced(records, speed=3e4, clock=clock, wait=lambda _: None)):
         view.take(outputs)
         if view.score.count > 20:
             break

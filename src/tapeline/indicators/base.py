@@ -165,8 +165,9 @@ def code_of(name: str) -> str:
     return code_in(Path(str(module_of(name).__file__)))
 
 
+@cache
 def code_in(file: Path) -> str:
-    """Return the code of a file without comments, docstrings and layout, one statement a line."""
+    """Return the code of a file without comments, docstrings and layout, one statement a line; it is read once."""
     shape = {tokenize.INDENT: "{", tokenize.DEDENT: "}"}
     pieces: list[str] = []
     line: list[tokenize.TokenInfo] = []

@@ -1,0 +1,58 @@
+"""Settings: their sources, and what is said where one cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tapeline.config import load_settings
+from tapeline.errors import UnknownName, UsageError
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_flags_stand_before_the_environment_and_that_before_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "tapeline.toml").write_text('max_quiet = "3d"\nmax_ahead = "3s"\nflush_rows = 3\n', encoding="utf-8")
+    monkeypatch.setenv("TAPELINE_MAX_AHEAD", "2s")
+    monkeypatch.setenv("TAPELINE_FLUSH_ROWS", "2")
+    settings = load_settings(flush_rows=1, db=None)
+    assert (settings.max_quiet, settings.max_ahead, settings.flush_rows) == ("3d", "2s", 1)
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAPELINE_DB", "")
+    assert load_settings().db == Path("tapeline.duckdb")
+
+
+def test_a_setting_that_does_not_exist_is_named(folder: Path) -> None:
+    (folder / "tapeline.toml").write_text('timefranes = ["1m"]\n', encoding="utf-8")
+    with pytest.raises(UnknownName, match=r"^settings timefranes: is not known: expected one of db, timeframes, "):
+        load_settings()
+
+
+def test_a_named_file_that_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAPELINE_CONFIG", "nowhere.toml")
+    with pytest.raises(UsageError, match=r"TAPELINE_CONFIG: names no file: expected a TOML file, was 'nowhere.toml'"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("FLUSH_ROWS", "0", "settings flush_rows: cannot be used: expected greater than or equal to 1, was '0'"),
+        ("MAX_QUIET", "soon", "settings max_quiet: cannot be read: expected a number > 0 with a unit"),
+        ("MAX_QUIET", "9999999999d", "is too long: expected at most 36500d, was .9999999999d."),
+        ("TIMEFRAMES", '["7m"]', "timeframe 7m: is not a timeframe"),
+    ],
+)
+def test_a_value_out_of_its_rule_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str, text: str) -> None:
+    monkeypatch.setenv(f"TAPELINE_{name}", value)
+    with pytest.raises(UsageError, match=text):
+        load_settings()
