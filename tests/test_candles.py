@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -189,6 +190,21 @@ def test_any_cut_with_snapshot_and_restore_gives_the_same_bits(rows: list[tuple[
             part.append(closed)
     for part, candles in zip(parts, whole, strict=True):
         assert_same_bits(np.concatenate(part), candles)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 300])
+def test_a_frame_is_folded_in_blocks_of_any_size(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(4)
+    seconds = np.cumsum(random.exponential(0.7, 300)) + random.normal(0, 5, 300).clip(-20, 5)
+    trades = frame(*zip(seconds, 100.0 + random.normal(0, 1, 300).cumsum(), strict=True))
+    timeframes = [Timeframe.parse(name) for name in ("1s", "1m", "5m/1m")]
+    whole, late = CandleFold(timeframes).feed(trades)
+    assert late.any()
+    monkeypatch.setattr(sys.modules[CandleFold.__module__], "_BLOCK", rows)
+    blocks, late_too = CandleFold(timeframes).feed(trades)
+    assert late.tolist() == late_too.tolist()
+    for left, right in zip(whole, blocks, strict=True):
+        assert_same_bits(left, right)
 
 
 def test_a_state_of_other_timeframes_is_refused() -> None:

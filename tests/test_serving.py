@@ -13,23 +13,16 @@ import pytest
 from tapeline.clock import DAY, MINUTE, ManualClock
 from tapeline.config import Settings, load_settings
 from tapeline.errors import NotEnoughData, UnknownName, UsageError
+from tapeline.explain import explain, recompute
 from tapeline.importing import import_files
 from tapeline.learning.artifact import model_name
 from tapeline.learning.folds import WalkForward
+from tapeline.model_rows import leaks_of, learning_set, model_rows
 from tapeline.pipeline import Pipeline
 from tapeline.recorder import Recorder
 from tapeline.registry import Registry
 from tapeline.runs import Run, train_instrument
-from tapeline.serving import (
-    Champion,
-    champion_loader,
-    explain,
-    leaks_of,
-    learning_set,
-    model_rows,
-    predict_latest,
-    recompute,
-)
+from tapeline.serving import Champion, champion_loader, predict_latest
 from tapeline.simulator.market import JANUARY_2024, Market
 from tapeline.stores import rows
 from tapeline.stores.base import KINDS

@@ -21,11 +21,11 @@ def candles(file: Path, sizes: Sequence[int]) -> dict[int, dict[str, Float]]:
     trades.index = pd.DatetimeIndex(trades.pop("ts_event"))
     trades["quote"] = trades["price"] * trades["qty"]
     trades["bought"] = trades["qty"].where(trades["side"] > 0, 0.0)
-    return {size: _resampled(trades, pd.Timedelta(size, "ns")) for size in sizes}
+    return {size: _resampled(trades, f"{size}ns") for size in sizes}
 
 
-def _resampled(trades: pd.DataFrame, size: pd.Timedelta) -> dict[str, Float]:
-    table = trades.resample(size).agg(
+def _resampled(trades: pd.DataFrame, freq: str) -> dict[str, Float]:
+    table = trades.resample(freq).agg(
         open=("price", "first"),
         high=("price", "max"),
         low=("price", "min"),
@@ -35,7 +35,7 @@ def _resampled(trades: pd.DataFrame, size: pd.Timedelta) -> dict[str, Float]:
         trades=("count", "sum"),
         buy_volume=("bought", "sum"),
     )
-    windows = trades.groupby(pd.Grouper(freq=size))
+    windows = trades.groupby(pd.Grouper(freq=freq))
     table["vwap"] = windows[["price", "qty"]].apply(_vwap)
     table["realized_vol"] = windows["price"].apply(_realized_vol)
     table["close"] = table["close"].ffill()
@@ -50,4 +50,4 @@ def _vwap(window: pd.DataFrame) -> float:
 
 
 def _realized_vol(prices: pd.Series[float]) -> float:
-    return float(np.sqrt((np.log(prices).diff() ** 2).sum())) if len(prices) > 1 else np.nan
+    return float(np.sqrt(np.nansum(np.log(prices / prices.shift()) ** 2))) if len(prices) > 1 else np.nan

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
-import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,34 +20,12 @@ from typing import Self
 import numpy as np
 
 from tapeline.errors import SnapshotMismatch, UnknownName, UsageError
+from tapeline.feature_text import Column, Feature, parse_feature
 from tapeline.indicators import window as window_module
-from tapeline.indicators.base import Unit, code_in, code_of, find
+from tapeline.indicators.base import Unit, code_in, code_of
 from tapeline.kernel import Kernel, Slot, build, state_dtype
 from tapeline.talib_window import TalibFeature, talib_version
 from tapeline.types import CANDLE, Bool, Float, Int, Records
-
-_FEATURE = re.compile(r"(talib\.)?([A-Za-z_]\w*)\s*(?:\((.*)\))?(?:\s+as\s+([A-Za-z_]\w*))?")
-_FIELDS = {
-    "open": Unit.PRICE,
-    "high": Unit.PRICE,
-    "low": Unit.PRICE,
-    "close": Unit.PRICE,
-    "vwap": Unit.PRICE,
-    "volume": Unit.QUANTITY,
-    "quote_volume": Unit.QUANTITY,
-    "buy_volume": Unit.QUANTITY,
-    "trades": Unit.QUANTITY,
-    "realized_vol": Unit.RATIO,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of a feature set: its name, its unit, and how many first rows are NaN."""
-
-    name: str
-    unit: Unit
-    warmup: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +131,8 @@ class FeatureSet:
         )
 
     @cached_property
-    def _parsed(self) -> list[_Feature]:
-        return [_parse(self.name, text) for text in self.features]
+    def _parsed(self) -> list[Feature]:
+        return [parse_feature(self.name, text) for text in self.features]
 
     @cached_property
     def columns(self) -> list[Column]:
@@ -230,84 +206,6 @@ def available_sets() -> dict[str, Path]:
         *map(Path, filter(None, os.environ.get("TAPELINE_SETS", "").split(os.pathsep))),
     ]
     return {file.stem: file for folder in folders for file in sorted(folder.glob("*.toml"))}
-
-
-@dataclass(frozen=True, slots=True)
-class _Feature:
-    """One entry of a set: an indicator (slot), a TA-Lib function, or a field of the candle (neither)."""
-
-    text: str
-    columns: tuple[Column, ...]
-    slot: Slot | None = None
-    talib: TalibFeature | None = None
-
-
-def _parse(owner: str, text: str) -> _Feature:
-    match = _FEATURE.fullmatch(text.strip())
-    if match is None:
-        raise UsageError(
-            f"feature set {owner}",
-            "has a feature that cannot be read",
-            expected="name, name(7) or name(7) as x",
-            was=text,
-        )
-    prefix, name, arguments, alias = match.groups()
-    positional, named = _arguments(text, arguments)
-    if prefix:
-        function = TalibFeature.of(name, positional, named)
-        return _Feature(function.text, tuple(_talib_columns(function, alias)), talib=function)
-    if arguments is None and name in _FIELDS:
-        return _Feature(name, (Column(alias or name, _FIELDS[name], 0),))
-    return _indicator(name, positional, named, alias)
-
-
-def _arguments(text: str, arguments: str | None) -> tuple[list[float], dict[str, float]]:
-    positional: list[float] = []
-    named: dict[str, float] = {}
-    for part in filter(None, (piece.strip() for piece in (arguments or "").split(","))):
-        key, equals, value = part.rpartition("=")
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise UsageError(
-                f"feature {text}", "has a parameter that is no number", expected="a finite number", was=value
-            )
-        if equals:
-            named[key.strip()] = number
-        else:
-            positional.append(number)
-    return positional, named
-
-
-def _indicator(name: str, positional: Sequence[float], named: dict[str, float], alias: str | None) -> _Feature:
-    indicator = find(name)
-    wanted = [parameter.name for parameter in indicator.parameters]
-    given = dict(zip(wanted, positional, strict=False)) | named
-    if len(positional) > len(wanted) or set(given) != set(wanted) or len(given) < len(positional) + len(named):
-        shown = [f"{value:g}" for value in positional] + [f"{key}={value:g}" for key, value in named.items()]
-        raise UsageError(
-            f"feature {name}", "has other parameters", expected=f"({', '.join(wanted)})", was=f"({', '.join(shown)})"
-        )
-    parameters = tuple(parameter.check(name, given[parameter.name]) for parameter in indicator.parameters)
-    base = alias or "_".join([name, *(_short(value) for value in parameters)])
-    columns = tuple(
-        Column(f"{base}_{output.suffix}" if output.suffix else base, output.unit, warmup)
-        for output, warmup in zip(indicator.outputs, indicator.warmups(*parameters), strict=True)
-    )
-    canonical = f"{name}({', '.join(map(repr, parameters))})"
-    return _Feature(canonical, columns, Slot("", name, indicator, parameters, ()))
-
-
-def _short(value: float) -> str:
-    return f"{value:g}".replace(".", "p").replace("-", "m").replace("+", "")
-
-
-def _talib_columns(function: TalibFeature, alias: str | None) -> Iterable[Column]:
-    base = alias or function.column
-    for suffix, unit in zip(function.outputs, function.units, strict=True):
-        yield Column(f"{base}_{suffix}" if suffix else base, unit, function.window - 1)
 
 
 @dataclass(frozen=True, slots=True)

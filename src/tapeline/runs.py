@@ -9,9 +9,10 @@ from tapeline.clock import Clock
 from tapeline.config import Settings
 from tapeline.learning.artifact import Artifact
 from tapeline.learning.report import write_run
+from tapeline.model_rows import dataset_of, leaks_of, learning_set, model_rows
 from tapeline.models.base import find_models
 from tapeline.registry import Registry
-from tapeline.serving import dataset_of, keep_definition, leaks_of, learning_set, model_rows
+from tapeline.serving import keep_definition
 from tapeline.stores.base import Store
 from tapeline.train import Progress, Training, TrainSettings, train
 

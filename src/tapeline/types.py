@@ -264,7 +264,8 @@ class Prediction:
     """What a model said at ``as_of`` about ``target_time``.
 
     ``value`` is the log return over the horizon; ``low`` and ``high`` bound it; ``p_up`` is the probability that it
-    is positive if the price moves at all (NaN where no direction model answers). ``row_hash`` is the hash of the feature row it saw.
+    is positive if the price moves at all (NaN where no direction model answers). ``row_hash`` is the hash of the
+    feature row it saw.
     """
 
     id: str

@@ -14,10 +14,11 @@ import numpy as np
 
 from tapeline.compare import Comparer, Finding, invariants
 from tapeline.config import Settings
+from tapeline.explain import recompute
 from tapeline.intervals import Intervals
 from tapeline.pipeline import Layout, Pipeline
 from tapeline.recorder import layout_of
-from tapeline.serving import champion_loader, recompute
+from tapeline.serving import champion_loader
 from tapeline.stores import rows
 from tapeline.stores.base import Store
 from tapeline.tape import Record, TapeInfo, decisions, info, instruments, records

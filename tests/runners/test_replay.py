@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from tapeline.stores.base import KINDS
 from tapeline.stores.duckdb import DuckDBStore
 from tapeline.stores.memory import MemoryStore
 from tapeline.tape import info
-from tapeline.types import Frame
+from tapeline.types import Decision, Frame
 from tapeline.verify import verify
 
 NAME = "BTC-USD.SIM"
@@ -70,12 +71,17 @@ def test_a_replay_into_another_database_equals_the_first_also_when_interrupted(
     assert verify(target, settings).findings == []
 
 
+def frames(records: Iterable[Frame | Decision]) -> list[Frame]:
+    return [record for record in records if isinstance(record, Frame)]
+
+
 def test_paced_records_come_at_their_time(store: MemoryStore) -> None:
     clock = ManualClock(0)
+
     def wait(seconds: float) -> None:
         clock.advance(round(seconds * SECOND))
 
-    parts = list(paced(iter([TAPE]), speed=60.0, clock=clock, wait=wait))
+    parts = frames(paced(iter([TAPE]), speed=60.0, clock=clock, wait=wait))
     assert sum(map(len, parts)) == len(TAPE)
     span = int(TAPE.ts_event[-1] - TAPE.ts_event[0])
     assert clock.now() == pytest.approx(span / 60, abs=2)

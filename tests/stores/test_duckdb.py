@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -23,9 +24,12 @@ from tapeline.errors import (
 )
 from tapeline.stores import _duckdb_schema as schema
 from tapeline.stores._duckdb_errors import translate, translated
+from tapeline.stores._duckdb_keys import Keys
 from tapeline.stores.base import KINDS, Store
 from tapeline.stores.duckdb import DuckDBStore
+from tapeline.stores.rows import from_candles
 from tapeline.testing.stores import StoreSuite, some_trades
+from tapeline.types import CANDLE
 
 
 class TestDuckDBStore(StoreSuite):
@@ -72,6 +76,7 @@ def test_times_are_readable_and_no_nanosecond_is_lost(store: DuckDBStore) -> Non
 _WHERE = """
 import sys
 from tapeline.stores.duckdb import DuckDBStore
+from tapeline.stores.rows import from_candles
 with DuckDBStore(sys.argv[1]) as store:
     print(store.sql("SELECT make_timestamptz(0)::VARCHAR AS t")["t"][0])
 """
@@ -282,6 +287,7 @@ def test_one_process_reads_a_file_as_often_as_it_likes(store: DuckDBStore, path:
 _HOLD = """
 import sys
 from tapeline.stores.duckdb import DuckDBStore
+from tapeline.stores.rows import from_candles
 store = DuckDBStore(sys.argv[1])
 print(1, flush=True)
 input()
@@ -368,6 +374,35 @@ def test_recorded_trades_take_less_than_16_bytes_each(store: DuckDBStore, path: 
     size = store.sizes()["trades"]
     assert size.bytes < 16 * size.rows
     assert pa.concat_tables(list(store.tape("ETH-USDT-PERP.BINANCE"))).equals(tables[2])
+
+
+def test_only_rows_of_the_same_series_are_compared(store: DuckDBStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+    monkeypatch.setattr(Keys, "batch", _noting(Keys.batch, compared))
+    for timeframe, hours in (("1m", [1, 2]), ("1h", [1]), ("1m", [3]), ("1h", [1, 2])):
+        store.append("candles", _candles(timeframe, hours))
+    assert compared == [2]
+    assert [(row["timeframe"], row["open_time"]) for row in store.read("candles").to_pylist()] == [
+        ("1h", 1),
+        ("1m", 1),
+        ("1h", 2),
+        ("1m", 2),
+        ("1m", 3),
+    ]
+
+
+def _noting(batch: Any, sizes: list[int]) -> Any:
+    def noted(keys: Keys, rows: pa.Table) -> Any:
+        sizes.append(len(rows))
+        return batch(keys, rows)
+
+    return noted
+
+
+def _candles(timeframe: str, times: list[int]) -> pa.Table:
+    records = np.zeros(len(times), CANDLE)
+    records["open_time"] = times
+    return from_candles("BTC-USD.SIM", timeframe, records)
 
 
 def _gap(first: int) -> pa.Table:

@@ -1,6 +1,8 @@
 """Trade count: how many trades of the venue the candle holds; aggregated trades count as many as they stand for.
 
-Output: trades per candle, NaN where candles made by others do not say. Source: the ``count`` of Binance's and Kraken's own candles.
+Output: trades per candle, NaN where candles made by others do not say.
+
+Source: the ``count`` of Binance's and Kraken's own candles.
 """
 
 from __future__ import annotations

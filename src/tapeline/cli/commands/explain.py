@@ -21,7 +21,7 @@ def command(invocation: Invocation, id_: str) -> int:
     From the tape: the candle, the features, what the model saw, and what each input added.
     """
     from tapeline.cli.output import write_json
-    from tapeline.serving import explain
+    from tapeline.explain import explain
 
     with invocation.store() as store:
         told = explain(store, invocation.settings, id_)

@@ -49,7 +49,8 @@ def command(
 ) -> int:
     """Train models walk-forward, and let the gate decide.
 
-    A model is promoted only if it beats every baseline out of sample. Baselines always run. "No edge found" is a result.
+    A model is promoted only if it beats every baseline out of sample. Baselines always run.
+    "No edge found" is a result.
     """
     from tapeline.cli.output import write_json
     from tapeline.runs import train_instrument

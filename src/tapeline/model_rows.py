@@ -1,0 +1,101 @@
+"""What models see: the same rows in training, in prediction and in explanation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tapeline.candles import chained
+from tapeline.config import Settings
+from tapeline.errors import NotEnoughData, UsageError
+from tapeline.features import FeatureFold, FeatureRows, FeatureSet
+from tapeline.labels import horizon_rows
+from tapeline.learning.dataset import Dataset, build_dataset
+from tapeline.learning.leaks import Leak, check_leaks
+from tapeline.pipeline import Layout
+from tapeline.recorder import layout_of
+from tapeline.stores import rows
+from tapeline.stores.base import Store
+from tapeline.tape import fold_candles, info
+from tapeline.types import Float, Records, Timeframe
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRows:
+    """What models see of an instrument: candles, the feature rows made of them, and the inputs made of these.
+
+    ``inputs`` is n x k with ``columns`` as names; ``source`` says whose candles they are, ``trades`` or ``imported``.
+    """
+
+    instrument: str
+    timeframe: str
+    features: FeatureSet
+    candles: Records
+    rows: FeatureRows
+    inputs: Float
+    columns: list[str]
+    source: str
+
+
+def learning_set(name: str, timeframe: str, horizon: int) -> FeatureSet:
+    """Return a feature set with the return over the horizon added: what baselines look at.
+
+    Raises:
+        UnknownName: there is no such set.
+        UsageError: it is not for learning, or the horizon is not on the grid.
+    """
+    features = FeatureSet.load(name)
+    if not features.learning:
+        raise UsageError(f"feature set {name}", "is for display", expected="learning = true", was=False)
+    return features.extended(f"return({horizon_rows(Timeframe.parse(timeframe), horizon)})")
+
+
+def model_rows(store: Store, settings: Settings, instrument: str, timeframe: str, features: FeatureSet) -> ModelRows:
+    """Fold an instrument's tape (or its imported candles, where it has no trades) into what models see.
+
+    Raises:
+        UnknownName: the store does not hold the instrument.
+        NotEnoughData: it has no candles of that timeframe.
+    """
+    grid = str(Timeframe.parse(timeframe))
+    candles, source = _candles(store, settings, instrument, grid)
+    if not len(candles):
+        step = "import trades or candles of it first"
+        raise NotEnoughData(f"{instrument} {grid}", "has no candles", expected="at least 1", was=0, next_step=step)
+    made = FeatureFold(features).feed(chained(candles) if source == "imported" else candles)
+    inputs, columns = features.inputs(made.values, candles["close"])
+    return ModelRows(instrument, grid, features, candles, made, inputs, columns, source)
+
+
+def _candles(store: Store, settings: Settings, instrument: str, timeframe: str) -> tuple[Records, str]:
+    imported = store.read("candles", instrument=instrument, timeframe=timeframe, source="imported")
+    held = store.read("instruments", instrument=instrument).num_rows
+    if not held and imported.num_rows:
+        return rows.to_candles(imported), "imported"
+    tape = info(store, instrument)
+    limits = layout_of(settings, contiguous=tape.contiguous)
+    layout = Layout((timeframe,), (), tape.contiguous, limits.reorder_window, limits.max_quiet, limits.max_ahead)
+    return fold_candles(store, tape, layout), "trades"
+
+
+def dataset_of(data: ModelRows, horizon: int) -> Dataset:
+    """Join rows with their outcomes over the horizon (ns)."""
+    return build_dataset(
+        data.candles,
+        data.inputs,
+        instrument=data.instrument,
+        timeframe=data.timeframe,
+        horizon=horizon,
+        columns=data.columns,
+        feature_set=data.features.name,
+        feature_version=data.features.version,
+        complete=data.rows.complete,
+    )
+
+
+def leaks_of(data: ModelRows) -> list[Leak]:
+    """Return what in the inputs depends on what came later."""
+
+    def build(candles: Records) -> Float:
+        return data.features.inputs(FeatureFold(data.features).feed(candles).values, candles["close"])[0]
+
+    return check_leaks(build, data.candles, data.columns)
