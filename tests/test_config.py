@@ -8,6 +8,7 @@ import pytest
 
 from tapeline.config import load_settings
 from tapeline.errors import UnknownName, UsageError
+from tapeline.features import FeatureSet
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +57,23 @@ def test_a_value_out_of_its_rule_is_refused(monkeypatch: pytest.MonkeyPatch, nam
     monkeypatch.setenv(f"TAPELINE_{name}", value)
     with pytest.raises(UsageError, match=text):
         load_settings()
+
+
+@pytest.mark.parametrize("text", ["1m,15m", "1m 15m", '["1m", "15m"]', "60s, 15m, 1m"])
+def test_lists_in_the_environment_read_as_a_person_writes_them(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("TAPELINE_TIMEFRAMES", text)
+    assert load_settings().timeframes == ("1m", "15m")
+
+
+def test_own_indicators_and_sets_are_found_by_a_path_in_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = Path(__file__).parents[1] / "src/tapeline/indicators/sma.py"
+    (tmp_path / "my_average.py").write_text(source.read_text())
+    (tmp_path / "my_set.toml").write_text('features = ["close", "my_average(3)"]\n')
+    file = tmp_path / "settings.conf"
+    file.write_text(f"indicators = '{tmp_path}'\nsets = '{tmp_path}'\n")
+    for key, value in {"CONFIG": str(file), "INDICATORS": "", "SETS": ""}.items():
+        monkeypatch.setenv(f"TAPELINE_{key}", value)
+    load_settings()
+    assert FeatureSet.load("my_set").names == ["close", "my_average_3"]

@@ -90,6 +90,7 @@ def test_an_untouched_database_is_clean(db: Path, settings: Settings) -> None:
         ("UPDATE states SET snapshot = snapshot || 'x'::BLOB", "states", "snapshot"),
         ("DELETE FROM decisions WHERE kind = 'give_up'", "candles", "row"),
         ("DELETE FROM states", "states", "layout"),
+        ("DELETE FROM instruments", "instruments", "row"),
     ],
 )
 def test_a_planted_difference_is_found(db: Path, settings: Settings, sql: str, table: str, field: str) -> None:

@@ -140,6 +140,10 @@ class Frame:
         return len(self.trade_id)
 
 
+SHORTEST = 100_000_000
+"""The shortest step of a timeframe, ns: a silent week of shorter candles would be too many to fill."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Timeframe:
     """A regular grid of windows: tumbling (``1m``), or sliding (``5m/1m``: 5 minutes, every minute).
@@ -166,7 +170,7 @@ class Timeframe:
             step = parse_duration(step_text) if step_text else size
         except UsageError as error:
             raise _bad_timeframe(text) from error
-        if DAY % size or size % step:
+        if DAY % size or size % step or step < SHORTEST:
             raise _bad_timeframe(text)
         return cls(size, step)
 
@@ -181,7 +185,7 @@ class Timeframe:
 
 
 def _bad_timeframe(text: str) -> UsageError:
-    rule = "a length that divides a day, such as 1s, 1m, 4h or 1d, or size/step such as 5m/1m"
+    rule = "a length from 100ms that divides a day, such as 1s, 1m, 4h or 1d, or size/step such as 5m/1m"
     return UsageError(f"timeframe {text}", "is not a timeframe", expected=rule, was=text)
 
 

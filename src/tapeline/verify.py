@@ -73,6 +73,10 @@ def verify(
     for tape in instruments(store) if instrument is None else [info(store, instrument)]:
         check = _Check(store, settings, tape, report, progress or (lambda what, trades: None))
         check.run(np.random.default_rng(seed))
+    known = {tape.instrument for tape in instruments(store)}
+    for state in store.read("states").to_pylist() if instrument is None else []:
+        if state["instrument"] not in known:
+            report.findings.append(Finding("instruments", state["instrument"], "row", None, "a row: it has a state"))
     for findings, checked, missing in recompute(store, settings, instrument):
         report.findings += findings
         report.count("predictions", checked)

@@ -272,3 +272,18 @@ def test_real_recordings_are_imported_and_read(tapeline: Tapeline, shared: Path)
     rows = json.loads(tapeline("candles", found["instrument"], "--db", "kraken.duckdb", "--json").out)
     assert sum(row["trades"] for row in rows) <= 1000
     assert tapeline("verify", "--db", "kraken.duckdb").code == 0
+
+
+@pytest.mark.parametrize(
+    "words", [["rebuild"], ["train", "A-B.SIM"], ["predict", "A-B.SIM"], ["models", "rollback", "m"]]
+)
+def test_only_import_makes_a_database(tapeline: Tapeline, folder: Path, words: list[str]) -> None:
+    result = tapeline("--db", "none.duckdb", *words)
+    assert result.code == 2
+    assert "database none.duckdb: is missing: expected a file" in result.err
+    assert not (folder / "none.duckdb").exists()
+
+
+def test_a_column_is_mapped_once(tapeline: Tapeline) -> None:
+    result = tapeline("import", "x.csv", "--columns", "price=p,price=q")
+    assert (result.code, result.err[:30]) == (2, "error: --columns: cannot be re")

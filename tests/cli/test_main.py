@@ -77,7 +77,7 @@ def test_the_environment_names_the_database_and_the_option_wins(
         (["simulate", "--duration", "5", "--out", "x.parquet"], "duration: cannot be read: expected .*, was '5'"),
         (["simulate", "--instrument", "x", "--out", "x.csv"], "instrument x: is not a name: .*"),
         (["import", "absent.csv"], "file absent.csv: does not exist; .*"),
-        (["import", "absent.csv", "--columns", "price"], "--columns: cannot be read: expected ours=theirs,.*"),
+        (["import", "absent.csv", "--columns", "price"], "--columns: cannot be read: expected each name once, .*"),
     ],
 )
 def test_bad_usage_is_told_in_one_line_and_one_document(tapeline: Tapeline, arguments: list[str], text: str) -> None:

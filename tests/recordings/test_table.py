@@ -249,3 +249,10 @@ def test_names_that_differ_only_in_case_are_told_apart(tmp_path: Path) -> None:
 def test_a_map_that_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--columns: cannot be read: expected each name once"):
         parse_columns(text)
+
+
+def test_a_header_without_rows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "BTC-USD_kraken.csv"
+    path.write_bytes(b"time,price,size\n")
+    with pytest.raises(UnreadableFile, match="holds no row: expected rows after its header"):
+        tools.read(path)

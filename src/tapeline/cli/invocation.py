@@ -45,16 +45,17 @@ class Invocation:
         return load_settings(db=self.db)
 
     @contextmanager
-    def store(self, *, read_only: bool = True) -> Iterator[DuckDBStore]:
-        """Open the database inside.
+    def store(self, *, read_only: bool = True, make: bool = False) -> Iterator[DuckDBStore]:
+        """Open the database inside; with ``make`` one is made where there is none.
 
         Raises:
-            UnreadableFile: it is to be read and does not exist, or is no database.
+            UnreadableFile: it does not exist, or is no database.
             StoreError: it cannot be had.
         """
         from tapeline.stores.duckdb import DuckDBStore
 
-        store = DuckDBStore(self.settings.db, read_only=read_only)
+        path = self.settings.db
+        store = DuckDBStore(path, read_only=read_only or not (make or path.exists()))
         try:
             yield store
         finally:

@@ -101,6 +101,8 @@ def map_columns(where: str, sample: Mapping[str, pa.Array], given: Mapping[str, 
         raise UnreadableFile(
             where, f"has no column for {missing[0]}", expected="a known name", was=", ".join(sample), next_step=step
         )
+    if not len(sample[found.at["ts"]]):
+        raise UnreadableFile(where, "holds no row", expected="rows after its header", was="none")
     for name in needed:
         if name != "ts":
             _check_numbers(where, name, found.at[name], sample[found.at[name]])

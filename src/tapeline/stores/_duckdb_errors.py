@@ -61,7 +61,7 @@ def translate(where: str, error: duckdb.Error) -> TapelineError:
     text = " ".join(str(error).split())
     if lock := _LOCK.search(text):
         was = f"{lock['program'] or 'a process'} (PID {lock['pid']})"
-        step = "stop that process, or ask it over its API"
+        step = "stop that process, or wait until it is done"
         return StoreLocked(where, "is open elsewhere", expected="no other process", was=was, next_step=step)
     if "Could not set lock" in text or "different configuration" in text:
         return StoreLocked(where, "is open elsewhere", expected="no other owner", was=text, next_step="close it there")

@@ -9,7 +9,6 @@ import click
 
 from tapeline.cli.invocation import Command, Invocation
 from tapeline.clock import SystemClock
-from tapeline.errors import UsageError
 
 if TYPE_CHECKING:
     from tapeline.importing import ImportReport
@@ -21,10 +20,9 @@ def _columns(context: click.Context, parameter: click.Parameter, text: str | Non
     """Read ``price=p,qty=size``."""
     if text is None:
         return None
-    pairs = [part.partition("=") for part in text.split(",")]
-    if not all(ours.strip() and theirs.strip() for ours, _, theirs in pairs):
-        raise UsageError("--columns", "cannot be read", expected="ours=theirs,..., such as price=p,qty=size", was=text)
-    return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
+    from tapeline.recordings.columns import parse_columns
+
+    return parse_columns(text)
 
 
 @click.command("import", cls=Command)
@@ -47,7 +45,7 @@ def command(
     from tapeline.cli.output import write_json
     from tapeline.importing import import_files
 
-    with invocation.store(read_only=False) as store, invocation.progress() as meter:
+    with invocation.store(read_only=False, make=True) as store, invocation.progress() as meter:
         report = import_files(
             _files(paths),
             store,
