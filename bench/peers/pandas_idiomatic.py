@@ -50,4 +50,4 @@ def _vwap(window: pd.DataFrame) -> float:
 
 
 def _realized_vol(prices: pd.Series[float]) -> float:
-    return float(np.sqrt(np.nansum(np.log(prices / prices.shift()) ** 2))) if len(prices) > 1 else np.nan
+    return float(np.sqrt((np.diff(np.log(prices)) ** 2).sum())) if len(prices) > 1 else np.nan

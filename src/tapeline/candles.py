@@ -299,7 +299,7 @@ class CandleFold:
         trade_id, ts_event, price = columns[:3]
         squares = self._squares[: len(price)]
         _squared_returns(price, self._price[0], squares)
-        pass
+        self._price[0] = price[-1]
         ordered = _in_tape_order(ts_event, trade_id)
         for index, timeframe in enumerate(self._owners):
             at = 0
