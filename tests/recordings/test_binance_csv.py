@@ -72,7 +72,7 @@ def test_a_zip_of_several_files_drops_each_header(tmp_path: Path) -> None:
 
 def test_candles_of_a_week_are_refused_by_name(tmp_path: Path) -> None:
     row = b"1761955200000,2.0,2.5,1.5,2.1,100,1762559999999,205.0,7,40,82.0,0\n"
-    with pytest.raises(UnreadableFile, match=r"expected a length that divides a day.*was '7d'"):
+    with pytest.raises(UnreadableFile, match=r"expected a length from 100ms that divides a day.*was '7d'"):
         open_recording(saved(tmp_path, "BTCUSDT-1w.csv", row))
 
 
