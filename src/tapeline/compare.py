@@ -11,8 +11,8 @@ import numpy as np
 
 from tapeline.clock import format_time
 from tapeline.features import FeatureRows
+from tapeline.lane import BEHIND
 from tapeline.pipeline import Layout, Outputs
-from tapeline.recorder import BEHIND
 from tapeline.stores import rows
 from tapeline.stores.base import Store
 from tapeline.types import CANDLE, Bool, Records

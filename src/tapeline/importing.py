@@ -20,8 +20,10 @@ from tapeline.clock import Clock, format_time, parse_duration
 from tapeline.config import Settings
 from tapeline.errors import InputError, UnreadableFile, UsageError
 from tapeline.features import FeatureFold, FeatureSet
-from tapeline.recorder import Lane, Recorder
+from tapeline.lane import Lane
+from tapeline.recorder import Recorder
 from tapeline.recordings.base import Chunk, IdKind, ImportedCandles, Recording, is_contiguous, open_recording
+from tapeline.refold import refold
 from tapeline.serving import champion_loader
 from tapeline.stores import rows
 from tapeline.stores.base import KINDS, Store
@@ -272,7 +274,7 @@ class _Import:
 
     def _refold(self, lane: Lane) -> None:
         done = 0
-        for count in self._recorder.refold(lane):
+        for count in refold(self._recorder, lane):
             done += count
             self._progress(ImportProgress(f"folding {lane.tape.instrument}", done, 0, done))
 

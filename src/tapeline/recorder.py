@@ -6,33 +6,20 @@ and what is stored is always what the pipeline gave.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any
-
-import numpy as np
 
 from tapeline.clock import Clock, parse_duration
 from tapeline.config import Settings
 from tapeline.errors import UsageError
 from tapeline.features import FeatureSet
-from tapeline.intervals import Intervals, overlaps
-from tapeline.ledger import Admission
+from tapeline.lane import STALE, Lane
 from tapeline.pipeline import Layout, LoadModel, Outputs, Pipeline
 from tapeline.stores import rows
 from tapeline.stores.base import Store
-from tapeline.tape import Record, TapeInfo, decisions, info, instruments, records
-from tapeline.types import Counters, DeadLetter, DeadLetterKind, Decision, DecisionKind, Frame, GapStatus, venue_of
-
-WHOLE = ""
-"""A stored state that stands at the end of the tape; other states are marked with what must be done."""
-STALE = "stale: "
-"""Earlier trades were added, or the layout changed: the candles and features must be folded anew."""
-FOLDING = "folding: "
-"""A fold of the stored tape was interrupted; it goes on from the stored state."""
-
-BEHIND = "a candle of its time was closed"
-"""Why a trade that is on the tape is among the late trades too."""
+from tapeline.tape import Record, TapeInfo, decisions, info, instruments
+from tapeline.trade_writer import TradeWriter
+from tapeline.types import Decision, DecisionKind, Frame, GapStatus, venue_of
 
 
 def layout_of(settings: Settings, *, contiguous: bool) -> Layout:
@@ -47,24 +34,6 @@ def layout_of(settings: Settings, *, contiguous: bool) -> Layout:
     )
 
 
-@dataclass(slots=True)
-class Lane:
-    """One instrument under way: its pipeline, and what is known of its tape.
-
-    ``gaps`` are the stored missing ids, first to last; ``given_up`` the first ids of those that were ever given up.
-    In ``bulk`` trades are kept without folding them: the whole tape is folded afterwards.
-    """
-
-    tape: TapeInfo
-    pipeline: Pipeline
-    decisions: int = 0
-    gaps: dict[int, int] = field(default_factory=dict)
-    given_up: set[int] = field(default_factory=set)
-    stale: str = ""
-    bulk: bool = False
-    counters: Counters = field(default_factory=Counters)
-
-
 class Recorder:
     """Drive pipelines and commit their outputs.
 
@@ -77,6 +46,7 @@ class Recorder:
 
     def __init__(self, store: Store, settings: Settings, *, clock: Clock, load_model: LoadModel | None = None) -> None:
         self.store = store
+        self.trades = TradeWriter(store)
         self.settings = settings
         self._clock = clock
         self._load_model = load_model
@@ -117,7 +87,8 @@ class Recorder:
             self._layouts[contiguous] = layout_of(self.settings, contiguous=contiguous)
         return self._layouts[contiguous]
 
-    def _pipeline(self, tape: TapeInfo) -> Pipeline:
+    def pipeline(self, tape: TapeInfo) -> Pipeline:
+        """Return a new pipeline for a tape."""
         layout = self.layout(contiguous=tape.contiguous)
         return Pipeline(tape.instrument, layout, load_model=self._load_model)
 
@@ -129,10 +100,10 @@ class Recorder:
             info(self.store, instrument)
         tape = TapeInfo(instrument, venue_of(instrument), id_kind, bool(contiguous), self._clock.now())
         self.store.append("instruments", rows.from_dicts("instruments", asdict(tape)))
-        return Lane(tape, self._pipeline(tape))
+        return Lane(tape, self.pipeline(tape))
 
     def _reopen(self, tape: TapeInfo) -> Lane:
-        lane = Lane(tape, self._pipeline(tape))
+        lane = Lane(tape, self.pipeline(tape))
         taken = decisions(self.store, tape.instrument)
         lane.decisions = len(taken)
         lane.given_up = {entry.position + 1 for entry in taken if entry.kind is DecisionKind.GIVE_UP}
@@ -159,7 +130,7 @@ class Recorder:
                 afterwards) or go to the late trades (live).
         """
         if lane.bulk and isinstance(record, Frame):
-            return self._keep_unfolded(lane, record)
+            return self.trades.write_unfolded(lane, record)
         if isinstance(record, Decision):
             self.store.append("decisions", rows.from_decisions([record], first_seq=lane.decisions))
             lane.decisions += 1
@@ -170,104 +141,22 @@ class Recorder:
             self.feed(lane, Decision(lane.tape.instrument, DecisionKind.START, first - 1, first))
         again = Frame.empty(lane.tape.instrument)
         if isinstance(record, Frame) and not lane.tape.contiguous:
-            record, again = self._new_of(record)
+            record, again = self.trades.part(record)
         outputs = lane.pipeline.feed(record)
-        self._write_trades(lane, outputs, keep_behind=keep_behind)
-        self._write_again(lane, again, keep_behind=keep_behind)
-        self._write_derived(lane, outputs)
+        self.trades.write(lane, outputs, keep_behind=keep_behind)
+        self.trades.write_again(lane, again, keep_behind=keep_behind)
+        self.write_derived(lane, outputs)
         return outputs
-
-    def _write_trades(self, lane: Lane, outputs: Outputs, *, keep_behind: bool) -> None:
-        admission = outputs.admission
-        if len(admission.accepted):
-            self.store.append("trades", rows.from_frame(admission.accepted))
-            lane.counters.add("new", len(admission.accepted))
-        for frame in (admission.late, admission.repeats):
-            self._write_again(lane, frame, keep_behind=keep_behind)
-        for frame in outputs.behind:
-            self._write_late(lane, frame, BEHIND)
-        self._write_dead(lane, outputs.quarantined, "quarantined", "stamped too far in the future")
-
-    def _new_of(self, frame: Frame) -> tuple[Frame, Frame]:
-        """Part a frame into trades of new ids and all others: without contiguous ids the ledger soon forgets an id."""
-        new = np.zeros(len(frame), np.bool_)
-        new[np.unique(frame.trade_id, return_index=True)[1]] = True
-        if len(frame):
-            stored = self.store.seen(frame.instrument, rows.from_frame(frame))
-            new &= ~np.isin(frame.trade_id, stored["trade_id"].to_numpy())
-        return frame.take(new), frame.take(~new)
-
-    def _write_again(self, lane: Lane, frame: Frame, *, keep_behind: bool) -> None:
-        """Write trades that are repeats or come too late; those of one id are judged against the first of them."""
-        if not len(frame):
-            return
-        first = np.unique(frame.trade_id, return_index=True)[1]
-        late = self._tell_repeats(lane, frame.take(first))
-        if keep_behind and len(late):
-            lane.counters.add("new", self.store.append("trades", rows.from_frame(late)))
-            lane.stale = f"{STALE}earlier trades were added"
-        elif len(late):
-            self._write_late(lane, late, "its moment had passed")
-        rest = np.delete(np.arange(len(frame)), first)
-        if len(rest):
-            self._tell_repeats(lane, frame.take(rest))
 
     def keep_unfolded(self, lane: Lane) -> None:
         """From now on keep trades without folding them: they come in too little order to hold back the others."""
         lane.stale = f"{STALE}trades came out of order"
         lane.bulk = True
-        lane.pipeline = self._pipeline(lane.tape)
+        lane.pipeline = self.pipeline(lane.tape)
         self.write_state(lane, gaps=False)
 
-    def _keep_unfolded(self, lane: Lane, frame: Frame) -> Outputs:
-        first = np.unique(frame.trade_id, return_index=True)[1]
-        new = self._tell_repeats(lane, frame.take(first))
-        self.store.append("trades", rows.from_frame(new))
-        lane.counters.add("new", len(new))
-        self._tell_repeats(lane, frame.take(np.delete(np.arange(len(frame)), first)))
-        nothing = Frame.empty(lane.tape.instrument)
-        return Outputs(Admission([], new, nothing, nothing), nothing)
-
-    def _write_late(self, lane: Lane, frame: Frame, reason: str) -> None:
-        lane.counters.add("late", self.store.append("late_trades", rows.from_frame(frame, reason=reason)))
-
-    def _tell_repeats(self, lane: Lane, frame: Frame) -> Frame:
-        """Count repeats of stored trades, keep those of other content raw, and return the trades that are new."""
-        stored = rows.to_frame(frame.instrument, self.store.seen(frame.instrument, rows.from_frame(frame)))
-        order = np.argsort(stored.trade_id, kind="stable")
-        stored = stored.take(order)
-        place = np.minimum(np.searchsorted(stored.trade_id, frame.trade_id), max(len(stored) - 1, 0))
-        known = stored.trade_id[place] == frame.trade_id if len(stored) else np.zeros(len(frame), np.bool_)
-        same = known.copy()
-        for name in ("ts_event", "price", "qty", "side", "count"):
-            same[known] &= getattr(frame, name)[known] == getattr(stored, name)[place[known]]
-        lane.counters.add("duplicates", int(same.sum()))
-        conflicts = frame.take(known & ~same)
-        lane.counters.add("conflicts", len(conflicts))
-        self._write_dead(lane, conflicts, "conflict", "a trade of this id is stored with other content")
-        return _first_of_each(frame.take(~known))
-
-    def _write_dead(self, lane: Lane, frame: Frame, kind: DeadLetterKind, reason: str) -> None:
-        if not len(frame):
-            return
-        if kind == "quarantined":
-            lane.counters.add(kind, len(frame))
-        table = rows.from_frame(frame).to_pylist()
-        name = lane.tape.instrument
-        letters = [
-            DeadLetter(
-                lane.tape.venue,
-                f"{name} trade {row['trade_id']}: {reason}",
-                repr(row).encode(),
-                row["ts_init"],
-                name,
-                kind,
-            )
-            for row in table
-        ]
-        self.store.append("dead_letters", rows.from_dead_letters(letters))
-
-    def _write_derived(self, lane: Lane, outputs: Outputs) -> None:
+    def write_derived(self, lane: Lane, outputs: Outputs) -> None:
+        """Write candles, features and predictions, inside the caller's transaction."""
         name = lane.tape.instrument
         for timeframe, candles in outputs.candles.items():
             self.store.append("candles", rows.from_candles(name, timeframe, candles))
@@ -336,80 +225,6 @@ class Recorder:
                 self.write_state(lane)
         return len(gaps)
 
-    def refold(self, lane: Lane) -> Iterator[int]:
-        """Fold a stale lane's stored tape anew, or go on with a fold that was interrupted; yield trades folded.
-
-        What was derived from the tape is replaced. Each step is a transaction, and an interrupted fold is marked.
-        """
-        if lane.stale.startswith(STALE):
-            self._begin_refold(lane)
-        after = lane.pipeline.ledger.position
-        for record in records(self.store, lane.tape, after=after, rows=self.settings.flush_rows):
-            with self.store.transaction():
-                outputs = lane.pipeline.feed(record)
-                for frame in outputs.behind:
-                    self._write_late(lane, frame, BEHIND)
-                self._write_derived(lane, outputs)
-                self.write_state(lane, gaps=False)
-            yield len(record) if isinstance(record, Frame) else 0
-        lane.stale = WHOLE
-        with self.store.transaction():
-            self.write_state(lane)
-
-    def _begin_refold(self, lane: Lane) -> None:
-        """Drop what was derived, let late trades join the tape, and keep only the decisions that still hold."""
-        name = lane.tape.instrument
-        with self.store.transaction():
-            late = self.store.read("late_trades", instrument=name)
-            self.store.append("trades", late.drop_columns(["reason"]))
-            self.store.delete("late_trades", name)
-            self.store.delete("candles", name, source="trades")
-            self.store.delete("features", name, source="trades")
-            kept = self._decisions_that_hold(lane.tape)
-            self.store.delete("decisions", name)
-            self.store.append("decisions", rows.from_decisions(kept, first_seq=0))
-            lane.decisions = len(kept)
-            lane.pipeline = self._pipeline(lane.tape)
-            lane.stale = lane.stale.replace(STALE, FOLDING)
-            self.write_sets()
-            self.write_state(lane, gaps=False)
-
-    def _decisions_that_hold(self, tape: TapeInfo) -> list[Decision]:
-        """Return the decisions for a fold of the whole tape.
-
-        The start is the first id there is now; a gap given up stays so as far as it is still missing; quiet candles
-        that the clock closed are closed by the trades that came since, but for those after the last trade.
-        """
-        seen, last = Intervals(), 0
-        for table in self.store.tape(tape.instrument):
-            frame = rows.to_frame(tape.instrument, table)
-            last = int((frame.trade_id if tape.contiguous else frame.ts_event)[-1])
-            if tape.contiguous:
-                seen.add(frame.trade_id)
-        kept = [entry for entry in decisions(self.store, tape.instrument) if _holds(entry, last)]
-        if not tape.contiguous or not len(seen):
-            return kept
-        name, first = tape.instrument, seen.spans()[0][0]
-        given_up = [
-            (entry.position + 1, entry.value)
-            for entry in decisions(self.store, name)
-            if entry.kind is DecisionKind.GIVE_UP
-        ]
-        held = overlaps(seen.holes(), given_up)
-        gaps = [Decision(name, DecisionKind.GIVE_UP, a - 1, b) for a, b in held]
-        return [Decision(name, DecisionKind.START, first - 1, first), *gaps, *kept]
-
 
 def _gap(instrument: str, first: int, last: int, status: GapStatus) -> dict[str, Any]:
     return {"instrument": instrument, "first_missing": first, "last_missing": last, "status": status.value}
-
-
-def _holds(decision: Decision, last: int) -> bool:
-    """Return whether a decision other than a start or a gap holds for a fold of a tape that ends at ``last``."""
-    if decision.kind is DecisionKind.CLOCK:
-        return decision.position >= last
-    return decision.kind is DecisionKind.MODEL
-
-
-def _first_of_each(frame: Frame) -> Frame:
-    return frame.take(np.unique(frame.trade_id, return_index=True)[1])

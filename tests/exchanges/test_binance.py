@@ -11,8 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tapeline.errors import MalformedMessage
-from tapeline.exchanges.binance import Event, instrument, parse
+from tapeline.errors import InputError, MalformedMessage
+from tapeline.exchanges.base import Ack, Ignored, RawTrade, Trade
+from tapeline.exchanges.binance import Event, instrument, parse, parse_history, parse_message, subscribe
 
 TRADE: dict[str, Any] = {"e": "trade", "E": 1, "s": "BTCUSDT", "t": 7, "p": "61837.63", "q": "0.02", "T": 1723161255342}
 AGG: dict[str, Any] = {
@@ -122,3 +123,50 @@ def test_instruments() -> None:
     assert instrument("BTCUSDT") == "BTC-USDT.BINANCE"
     assert instrument("ethusdt", futures=True) == "ETH-USDT-PERP.BINANCE"
     assert instrument("NONSENSE") is None
+
+
+def test_messages_become_events() -> None:
+    raw = RawTrade("BTCUSDT", 7, 1723161255342000000, "61837.63", "0.02", -1)
+    assert parse_message(frame(TRADE), 5) == [Trade("BTC-USDT.BINANCE", raw, 5)]
+    (aggregated,) = parse_message(frame(AGG), 5)
+    assert isinstance(aggregated, Trade)
+    assert aggregated.kind == "aggTrade"
+    assert parse_message(b'{"result":null,"id":3}', 5) == [Ack("3")]
+    assert parse_message(b'{"code":2,"msg":"Invalid request","id":3}', 5) == [
+        Ack("3", "", (), False, "Invalid request")
+    ]
+    assert parse_message(b'{"error":{"code":2,"msg":"no"},"id":3}', 5) == [Ack("3", "", (), False, "no")]
+    assert parse_message(b'{"e":"serverShutdown","E":1}', 5) == [Ignored("serverShutdown")]
+
+
+def test_a_symbol_of_no_known_quote_is_malformed() -> None:
+    with pytest.raises(MalformedMessage, match="expected a known quote currency, was 'NONSENSE'"):
+        parse_message(frame(TRADE, s="NONSENSE"), 5)
+
+
+def test_subscribing() -> None:
+    assert json.loads(subscribe(["BTC-USDT.BINANCE"])[0])["params"] == ["btcusdt@trade"]
+
+
+REST = {"id": 41, "price": "1.5", "qty": "2", "quoteQty": "3", "time": 1723161255342, "isBuyerMaker": True}
+
+
+def test_a_body_of_trades() -> None:
+    history = parse_history(json.dumps([REST, {**REST, "id": "x"}, {**REST, "id": 42}]).encode(), "BTCUSDT")
+    assert history.trades[0] == ("BTCUSDT", 41, 1723161255342000000, "1.5", "2", -1, 1)
+    assert (len(history.trades), len(history.bad), history.kind, history.next) == (2, 1, "trade", "43")
+
+
+def test_a_body_of_aggregated_trades() -> None:
+    history = parse_history(json.dumps([{**AGG, "m": False}]).encode(), "BTCUSDT")
+    assert history.trades == [("BTCUSDT", 5, 1723161255342000000, "1", "2", 1, 3)]
+    assert (history.kind, history.next) == ("aggTrade", "6")
+
+
+def test_other_bodies_are_refused() -> None:
+    with pytest.raises(InputError, match="Too much request weight"):
+        parse_history(b'{"code":-1003,"msg":"Too much request weight used"}', "BTCUSDT")
+    for body in (b"<html>", b"{}", b"[[1,2]]", b'[{"x":1}]', b"[1]"):
+        with pytest.raises(MalformedMessage):
+            parse_history(body, "BTCUSDT")
+    assert parse_history(b"[]", "BTCUSDT").trades == []

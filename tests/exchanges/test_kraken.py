@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapeline.errors import InputError
-from tapeline.exchanges.kraken import instrument, parse_history
+from tapeline.errors import InputError, MalformedMessage, UsageError
+from tapeline.exchanges.base import Ack, Ignored, Trade
+from tapeline.exchanges.kraken import instrument, parse_history, parse_message, subscribe, symbol
 
 ROW = '["105433.60000","0.00027625",1762795433.9717445,"b","l","",10218208]'
 
@@ -85,3 +86,80 @@ def test_the_recorded_bodies(shared: Path) -> None:
 )
 def test_instruments(pair: str, name: str | None) -> None:
     assert instrument(pair) == name
+
+
+TRADE = (
+    '{"symbol":"BTC/USD","side":"sell","price":105944.20,"qty":0.00027625,"ord_type":"limit","trade_id":10218208,'
+    '"timestamp":"2023-10-06T17:35:55.440295Z"}'
+)
+
+
+def message(*trades: str, kind: str = "update") -> bytes:
+    return f'{{"channel":"trade","type":"{kind}","data":[{",".join(trades)}]}}'.encode()
+
+
+def test_a_trade_of_v2_keeps_its_digits() -> None:
+    (event,) = parse_message(message(TRADE), 5)
+    raw = ("BTC/USD", 10218208, 1696613755440295000, "105944.20", "0.00027625", -1, 1)
+    assert event == Trade("BTC-USD.KRAKEN", raw, 5)  # type: ignore[arg-type]
+
+
+def test_a_snapshot_says_so_and_may_be_empty() -> None:
+    (event,) = parse_message(message(TRADE, kind="snapshot"), 5)
+    assert isinstance(event, Trade)
+    assert event.snapshot
+    assert parse_message(message(kind="snapshot"), 5) == []
+
+
+def test_a_trade_of_v1_has_no_id() -> None:
+    data = b'[993,[["354.11000000","0.89594024","1618678142.557535","s","l",""]],"trade","XBT/USD"]'
+    (event,) = parse_message(data, 5)
+    raw = ("XBT/USD", None, 1618678142557535000, "354.11000000", "0.89594024", -1, 1)
+    assert event == Trade("BTC-USD.KRAKEN", raw, 5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("105944.20", '"soon"'),
+        ("105944.20", "null"),
+        ("0.00027625", "[1]"),
+        ('"sell"', '"short"'),
+        ("10218208", "-1"),
+        ("10218208", "9223372036854775808"),
+        ("10218208", "null"),
+        ("2023-10-06T", "2023-13-06T"),
+        ("55.440295Z", "55.440295+02:00"),
+        ("BTC/USD", "BTC/U SD"),
+        ("105944.20", "NaN"),
+    ],
+)
+def test_a_field_that_is_wrong_refuses_the_message(old: str, new: str) -> None:
+    data = message(TRADE, TRADE.replace(old, new))
+    with pytest.raises(MalformedMessage) as caught:
+        parse_message(data, 5)
+    assert caught.value.raw == data
+
+
+def test_answers_are_told_for_each_symbol() -> None:
+    accepted = b'{"method":"subscribe","result":{"channel":"trade","symbol":"BTC/USD"},"success":true,"req_id":1}'
+    refused = b'{"error":"Currency pair not supported A/B","method":"subscribe","success":false,"symbol":"A/B"}'
+    old = b'{"errorMessage":"No","event":"subscriptionStatus","pair":"A/B","status":"error"}'
+    assert parse_message(accepted, 5) == [Ack("subscribe", "trade", ("BTC/USD",))]
+    assert parse_message(refused, 5) == [Ack("subscribe", "", ("A/B",), False, "Currency pair not supported A/B")]
+    assert parse_message(old, 5) == [Ack("subscribe", "", ("A/B",), False, "No")]
+
+
+@pytest.mark.parametrize("kind", ["heartbeat", "status", "ohlc", "book", "ticker"])
+def test_other_channels_are_named(kind: str) -> None:
+    assert parse_message(f'{{"channel":"{kind}","type":"update","data":[]}}'.encode(), 5) == [Ignored(kind)]
+
+
+def test_subscribing() -> None:
+    assert json.loads(subscribe(["BTC-USD.KRAKEN", "DOGE-EUR.KRAKEN"])[0])["params"] == {
+        "channel": "trade",
+        "symbol": ["BTC/USD", "DOGE/EUR"],
+        "snapshot": True,
+    }
+    with pytest.raises(UsageError, match="is no pair"):
+        symbol("SPY.KRAKEN")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -22,6 +23,7 @@ from tapeline.recordings.source import Source
 _SAMPLE = 300
 _LARGEST = 256 << 20
 _DEEPEST = 6
+_SMALL = 1 << 20
 _STAMP = re.compile(rb"\s*\d{9,19}(?:\.\d{1,9})?:?[\s,]+(?=[{\[])")
 _CAPTURE = re.compile(rb"(?:wss?|https?)://(\S+) (<->|<-|->)(?: \d+(?:\.\d+)?)?(?:: (.*))?", re.DOTALL)
 _SYMBOL = re.compile(rb"(?:symbol|product_id)=([A-Za-z0-9-]{3,20})")
@@ -31,20 +33,21 @@ _NO_SYMBOL = "?"
 
 @dataclass(slots=True)
 class Decoded:
-    """Counts of what was found, and the ids of trades by (instrument, kind)."""
+    """Counts of what was found, and the ids of trades by (instrument, kind); bad rows are malformed too."""
 
     exchange: Exchange
     acks: int = 0
     refused: int = 0
     malformed: int = 0
+    bad_rows: int = 0
     ignored: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     ids: dict[tuple[str, str], list[int | None]] = field(default_factory=dict)
 
     @property
-    def understood(self) -> int:
-        """Return how many things were of this venue, less what was not."""
-        return sum(map(len, self.ids.values())) + self.acks + self.ignored.total() - self.malformed
+    def read(self) -> int:
+        """Return how many things could be read."""
+        return sum(map(len, self.ids.values())) + self.acks + self.refused + self.ignored.total()
 
     def refuse(self, error: InputError) -> None:
         """Count a message that cannot be read."""
@@ -60,7 +63,7 @@ class Decoded:
     def merge(self, other: Decoded) -> None:
         """Add the counts of another."""
         self.acks, self.refused = self.acks + other.acks, self.refused + other.refused
-        self.malformed += other.malformed
+        self.malformed, self.bad_rows = self.malformed + other.malformed, self.bad_rows + other.bad_rows
         self.ignored.update(other.ignored)
         self.reasons.update(other.reasons)
         for key, ids in other.ids.items():
@@ -112,8 +115,8 @@ def _named(venue: str) -> Exchange:
 def _recognise(source: Source) -> Exchange:
     sample = list(islice(_messages(source), _SAMPLE))
     found = [_decode(sample, exchange, "") for exchange in exchanges().values()]
-    most = max(one.understood for one in found)
-    best = [one.exchange for one in found if one.understood == most]
+    most = max(one.read - one.malformed for one in found)
+    best = [one.exchange for one in found if one.read - one.malformed == most]
     if len(best) > 1:
         best = [one for one in best if one.venue == venue_of_path(source.path)]
     if most <= 0 or not best:
@@ -180,22 +183,29 @@ def _one(document: bytes, exchange: Exchange, symbol: str, depth: int = 0) -> De
         return _events(document, exchange)
     except MalformedMessage as error:
         refused = error
+    body: Decoded | None = None
     for text in (document, b"[" + document + b"]"):
+        with suppress(MalformedMessage):
+            body = body or _body(text, exchange, symbol)
+    if body and body.read:
+        return body
+    inside = _inside(document, exchange, symbol, depth) if depth < _DEEPEST else None
+    for found in (inside if inside and inside.read else None, body, inside):
+        if found and found.read + found.bad_rows:
+            return found
+    raise refused
+
+
+def _inside(document: bytes, exchange: Exchange, symbol: str, depth: int) -> Decoded:
+    """Decode what stands in a document that is nothing itself; a text in it may tell the symbol."""
+    found = Decoded(exchange)
+    said = _symbol(document, symbol) if len(document) < _SMALL else symbol
+    for inner in _inner(document):
         try:
-            return _body(text, exchange, symbol)
-        except MalformedMessage:
-            continue
-    inside = Decoded(exchange)
-    for inner in _inner(document) if depth < _DEEPEST else ():
-        try:
-            inside.merge(
-                _one(inner, exchange, _symbol(document if len(document) < 1 << 20 else b"", symbol), depth + 1)
-            )
+            found.merge(_one(inner, exchange, said, depth + 1))
         except MalformedMessage as error:
-            inside.refuse(error)
-    if inside.understood + inside.malformed <= 0:
-        raise refused
-    return inside
+            found.refuse(error)
+    return found
 
 
 def _events(message: bytes, exchange: Exchange) -> Decoded:
@@ -225,10 +235,9 @@ def _body(body: bytes, exchange: Exchange, symbol: str) -> Decoded:
     except InputError:
         found.ignored["error"] += 1
         return found
-    if not history.trades:
-        raise MalformedMessage("body", "holds no trades", raw=body)
     for trade in history.trades:
         found.add(exchange.instrument(trade.symbol) or f"{_NO_SYMBOL}.{exchange.venue}", history.kind, trade)
+    found.bad_rows = len(history.bad)
     for error in history.bad:
         found.refuse(error)
     return found

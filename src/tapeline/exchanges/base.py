@@ -1,4 +1,4 @@
-"""What the parsers of all venues share: a trade as the venue wrote it, and the reading of its time and symbol.
+"""The contract of exchanges, and what their parsers share: a trade as the venue wrote it, its time and symbol.
 
 A parser checks the shape of a message. It does not judge numbers: price and quantity stay text, so that whoever
 judges them can keep what was written.
@@ -6,12 +6,26 @@ judges them can keep what was written.
 
 from __future__ import annotations
 
+import pkgutil
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
+from functools import cache
+from importlib import import_module
 from typing import NamedTuple
 
+import msgspec
+
+from tapeline.errors import MalformedMessage, UsageError
+
 MAX_ID = 2**63 - 1
+
+_NAME = re.compile(r"[A-Z0-9][A-Z0-9._:/-]*\.[A-Z0-9]+")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)", re.ASCII)
 
 QUOTES = tuple(
     re.findall(
@@ -67,3 +81,179 @@ def seconds_ns(seconds: Decimal) -> int:
         return -1
     ns = int(seconds.scaleb(9))
     return ns if ns <= MAX_ID else -1
+
+
+class Trade(NamedTuple):
+    """A trade in a message: ``ts_init`` is when we had the message (ns UTC).
+
+    ``kind`` is the venue's name of the event; ``snapshot`` says that it was sent on subscribing, hence may be known
+    already; ``sequence`` is the number of the message on its connection, None where the venue counts none.
+    """
+
+    instrument: str
+    raw: RawTrade
+    ts_init: int
+    kind: str = "trade"
+    snapshot: bool = False
+    sequence: int | None = None
+
+
+class Ack(NamedTuple):
+    """An answer of the venue to a request of ours; ``reason`` where it was refused.
+
+    ``request`` is what the answer says of the request: its name, such as ``subscribe``, or its id.
+    """
+
+    request: str
+    channel: str = ""
+    symbols: tuple[str, ...] = ()
+    accepted: bool = True
+    reason: str = ""
+    sequence: int | None = None
+
+
+class Ignored(NamedTuple):
+    """A message that holds no trade, by the name of its kind."""
+
+    kind: str
+    sequence: int | None = None
+
+
+Event = Trade | Ack | Ignored
+
+
+@dataclass(slots=True)
+class History:
+    """Trades of one REST body, rows that could not be read, and where the next body begins (empty: not said).
+
+    ``kind`` tells whose ids the trades have, as in `Trade`.
+    """
+
+    kind: str = "trade"
+    trades: list[RawTrade] = field(default_factory=list)
+    bad: list[MalformedMessage] = field(default_factory=list)
+    next: str = ""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What a module of a venue declares as ``EXCHANGE``: pure functions, no socket, no clock, no shared state.
+
+    Attributes:
+        venue: its name in our instruments, such as ``KRAKEN``.
+        contiguous: whether a missing trade id is a missing trade.
+        parse: reads one WebSocket message, whole or not at all: (message, ts_init in ns) -> events, trades oldest
+            first; anything but a known message raises `MalformedMessage` with the bytes.
+        subscribe: returns the messages that ask for the trades of instruments.
+        parse_history: reads a REST body of trades of a symbol; a row that cannot be read is kept as bad, anything
+            but such a body raises `MalformedMessage`, an error told by the venue `InputError`.
+        instrument: returns our name of the venue's symbol, None where it cannot be known.
+        symbol: returns the venue's symbol of an instrument; `instrument` takes it back.
+        bodies: other REST bodies by name, each known by keys that it has (a single one: it has no other), or by the
+            number of columns of its rows.
+    """
+
+    venue: str
+    contiguous: bool
+    parse: Callable[[bytes, int], list[Event]]
+    subscribe: Callable[[Sequence[str]], list[bytes]]
+    parse_history: Callable[[bytes, str], History]
+    instrument: Callable[[str], str | None]
+    symbol: Callable[[str], str]
+    bodies: Mapping[str, frozenset[str] | int] = field(default_factory=dict)
+
+
+@cache
+def exchanges() -> Mapping[str, Exchange]:
+    """Return every exchange, by venue: each module of `tapeline.exchanges` with an ``EXCHANGE`` is one."""
+    package = import_module("tapeline.exchanges")
+    modules = (import_module(f"{package.__name__}.{item.name}") for item in pkgutil.iter_modules(package.__path__))
+    found: list[Exchange] = [module.EXCHANGE for module in modules if hasattr(module, "EXCHANGE")]
+    return {item.venue: item for item in sorted(found, key=lambda item: item.venue)}
+
+
+@contextmanager
+def reading(where: str, raw: bytes) -> Iterator[None]:
+    """Turn what a decoder refuses into `MalformedMessage` with the bytes."""
+    try:
+        yield
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise MalformedMessage(where, f"cannot be read ({str(error)[:120]})", raw=raw) from error
+
+
+def pair_of(instrument: str) -> tuple[str, str]:
+    """Return base and quote of an instrument.
+
+    Raises:
+        UsageError: it is no pair.
+
+    >>> pair_of("BTC-USD.KRAKEN")
+    ('BTC', 'USD')
+    """
+    base, found, quote = instrument.rpartition(".")[0].partition("-")
+    if not (found and base.isalnum() and quote.isalnum()):
+        raise UsageError(f"instrument {instrument}", "is no pair", expected="BASE-QUOTE.VENUE", was=instrument)
+    return base, quote
+
+
+def named(instrument: str | None, symbol: str, raw: bytes) -> str:
+    """Return an instrument that is known, or refuse the message.
+
+    Raises:
+        MalformedMessage: the symbol could not be named.
+    """
+    if instrument is None or not _NAME.fullmatch(instrument):
+        raise MalformedMessage("symbol", "cannot be named", raw=raw, expected="a known quote currency", was=symbol)
+    return instrument
+
+
+def number_text(value: msgspec.Raw) -> str:
+    """Return a JSON number, bare or as text, as it was written.
+
+    Raises:
+        ValueError: it is no number.
+    """
+    text = bytes(value).decode().strip('"')
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"not a number: {text[:40]!r}")
+    return text
+
+
+def rfc3339_ns(text: str) -> int:
+    """Return ns of an RFC 3339 time in UTC, exactly.
+
+    Raises:
+        ValueError: it is not one.
+
+    >>> rfc3339_ns("2021-04-17T16:43:37.089723Z")
+    1618677817089723000
+    """
+    match = _RFC3339.fullmatch(text)
+    if not match:
+        raise ValueError(f"not an RFC 3339 time in UTC: {text[:40]!r}")
+    seconds = int(datetime.fromisoformat(f"{match[1].replace(' ', 'T')}+00:00").timestamp())
+    return seconds * 1_000_000_000 + int((match[2] or "").ljust(9, "0"))
+
+
+def body_kind(exchange: Exchange, body: bytes) -> str:
+    """Return the name of a REST body that is not one of trades, or an empty text."""
+    with reading(f"{exchange.venue.lower()} body", body):
+        document = msgspec.json.decode(body)
+    inner = document.get("result", document.get("results")) if isinstance(document, dict) else document
+    parts = (document, inner, _first(inner), _first(_first(inner)))
+    for name, mark in exchange.bodies.items():
+        if any(_bears(part, mark) for part in parts):
+            return name
+    return ""
+
+
+def _first(value: object) -> object:
+    """Return the first of a list's items or of an object's values."""
+    items = value.values() if isinstance(value, dict) else value
+    return next(iter(items), None) if isinstance(items, Iterable) and not isinstance(items, str) else None
+
+
+def _bears(value: object, mark: frozenset[str] | int) -> bool:
+    if isinstance(mark, int):
+        return isinstance(value, list) and len(value) == mark and not isinstance(value[0], list | dict)
+    return isinstance(value, dict) and (mark <= value.keys() if len(mark) > 1 else mark == value.keys())

@@ -1,18 +1,23 @@
-"""Binance, spot and USD-M futures: WebSocket frames of trades, combined (``{"stream", "data"}``) or bare.
+"""Binance, spot and USD-M futures: WebSocket frames, combined (``{"stream", "data"}``) or bare, and REST bodies.
 
-Source: binance-spot-api-docs, web-socket-streams. ``m`` says that the buyer was the maker, so the taker sold. All
-times are ms, or us on a connection with ``timeUnit=MICROSECOND``; the magnitude tells which.
+``m`` says that the buyer was the maker, so the taker sold. All times are ms, or us on a connection with
+``timeUnit=MICROSECOND``; the magnitude tells which. Ids of trades are contiguous, those of aggregated trades too, but
+they are other ids.
+
+Source: binance-spot-api-docs, web-socket-streams and rest-api (trades, historicalTrades, aggTrades).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
 
-from tapeline.errors import MalformedMessage
-from tapeline.exchanges.base import MAX_ID, RawTrade, split_symbol
+from tapeline.errors import InputError, MalformedMessage
+from tapeline.exchanges import base
+from tapeline.exchanges.base import MAX_ID, Ack, Exchange, History, Ignored, RawTrade, Trade, split_symbol
 
 _Id = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
 _NAME = re.compile(r"[A-Za-z0-9]{1,40}")
@@ -35,8 +40,7 @@ class _Trade(msgspec.Struct):
     X: str = ""
 
 
-class _AggTrade(msgspec.Struct):
-    s: str
+class _RestAggTrade(msgspec.Struct):
     a: _Id
     p: str
     q: str
@@ -44,6 +48,10 @@ class _AggTrade(msgspec.Struct):
     l: _Id  # noqa: E741  the venue's own field name
     T: _Id
     m: bool
+
+
+class _AggTrade(_RestAggTrade, kw_only=True):
+    s: str
 
 
 class _Other(msgspec.Struct):
@@ -60,10 +68,39 @@ class _Other(msgspec.Struct):
     A: msgspec.Raw = msgspec.Raw()
 
 
+class _RestTrade(msgspec.Struct):
+    id: _Id
+    price: str
+    qty: str
+    time: _Id
+    maker_bought: bool = msgspec.field(name="isBuyerMaker")
+
+
+class _RestRow(msgspec.Struct):
+    """Fields by which a row tells its kind."""
+
+    id: msgspec.Raw = msgspec.Raw()
+    a: msgspec.Raw = msgspec.Raw()
+
+
+class _Refusal(msgspec.Struct):
+    """``{"code", "msg"}``, on REST and on sockets; newer socket answers have it under ``error``."""
+
+    code: int | None = None
+    msg: str = ""
+    error: _Refusal | None = None
+    id: msgspec.Raw = msgspec.Raw()
+
+
 _envelope = msgspec.json.Decoder(_Envelope)
 _trade = msgspec.json.Decoder(_Trade)
 _agg_trade = msgspec.json.Decoder(_AggTrade)
 _other = msgspec.json.Decoder(_Other)
+_refusal = msgspec.json.Decoder(_Refusal)
+_rest_rows = msgspec.json.Decoder(list[msgspec.Raw])
+_rest_row = msgspec.json.Decoder(_RestRow)
+_rest_trade = msgspec.json.Decoder(_RestTrade)
+_rest_agg_trade = msgspec.json.Decoder(_RestAggTrade)
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -90,13 +127,93 @@ def parse(frame: bytes) -> Event | str:
         if kind == "trade":
             return _from_trade(_trade.decode(payload))
         if kind == "aggTrade":
-            return _from_agg_trade(_agg_trade.decode(payload), frame)
+            row = _agg_trade.decode(payload)
+            return Event("aggTrade", _from_agg_trade(row, row.s, frame))
         name = kind or _name_of(_other.decode(payload), envelope.stream)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedMessage("binance frame", _brief(error), raw=frame) from error
     if not _NAME.fullmatch(name):
         raise MalformedMessage("binance frame", "is of no known kind", raw=frame)
     return name
+
+
+def parse_message(raw: bytes, ts_init: int) -> list[base.Event]:
+    """Read one WebSocket message, as `Exchange.parse` has it.
+
+    Raises:
+        MalformedMessage: as `parse`, or its symbol has no known quote currency.
+
+    >>> parse_message(b'{"result":null,"id":1}', 0)
+    [Ack(request='1', channel='', symbols=(), accepted=True, reason='', sequence=None)]
+    """
+    event = parse(raw)
+    if isinstance(event, Event):
+        symbol = event.trade.symbol
+        name = base.named(instrument(symbol, futures=event.futures), symbol, raw)
+        return [Trade(name, event.trade, ts_init, event.kind)]
+    if event not in {"ack", "error"}:
+        return [Ignored(event)]
+    with base.reading("binance answer", raw):
+        answer = _refusal.decode(raw)
+    refusal = answer.error or answer
+    return [Ack(bytes(answer.id).decode(), accepted=event == "ack", reason=refusal.msg)]
+
+
+def subscribe(instruments: Sequence[str]) -> list[bytes]:
+    """Return the message that asks for trades; Binance answers it once."""
+    streams = [f"{symbol(one).lower()}@trade" for one in instruments]
+    return [msgspec.json.encode({"method": "SUBSCRIBE", "params": streams, "id": 1})]
+
+
+def symbol(instrument: str) -> str:
+    """Return the symbol of a spot instrument; streams have it in small letters.
+
+    Raises:
+        UsageError: it is no pair.
+
+    >>> symbol("BTC-USDT.BINANCE")
+    'BTCUSDT'
+    """
+    return "".join(base.pair_of(instrument))
+
+
+def parse_history(body: bytes, symbol: str) -> History:
+    """Read a body of ``trades``, ``historicalTrades`` or ``aggTrades``; ``next`` is the ``fromId`` that follows it.
+
+    Raises:
+        MalformedMessage: it is no such body.
+        InputError: Binance answered with an error.
+    """
+    history = History()
+    with base.reading("binance body", body):
+        if body.lstrip()[:1] == b"{" and _refusal.decode(body).code is not None:
+            raise InputError("binance body", f"the venue answered {_refusal.decode(body).msg!r}")
+        rows = [bytes(row) for row in _rest_rows.decode(body)]
+        kinds = {_kind_of(row) for row in rows if row.startswith(b"{")}
+    if (rows and not kinds) or "" in kinds or len(kinds) > 1:
+        raise MalformedMessage("binance body", "is no body of trades", raw=body)
+    history.kind = next(iter(kinds), "trade")
+    for row in rows:
+        try:
+            history.trades.append(_from_row(row, symbol))
+        except MalformedMessage as error:
+            history.bad.append(error)
+    newest = max((trade.trade_id for trade in history.trades if trade.trade_id is not None), default=None)
+    history.next = "" if newest is None else str(newest + 1)
+    return history
+
+
+def _kind_of(row: bytes) -> str:
+    keys = _rest_row.decode(row)
+    return "aggTrade" if keys.a else "trade" if keys.id else ""
+
+
+def _from_row(raw: bytes, symbol: str) -> RawTrade:
+    with base.reading("binance row", raw):
+        if _kind_of(raw) == "aggTrade":
+            return _from_agg_trade(_rest_agg_trade.decode(raw), symbol, raw)
+        row = _rest_trade.decode(raw)
+        return RawTrade(symbol, row.id, _ns(row.time), row.price, row.qty, -1 if row.maker_bought else 1)
 
 
 def instrument(symbol: str, *, futures: bool = False) -> str | None:
@@ -116,11 +233,11 @@ def _from_trade(row: _Trade) -> Event | str:
     return Event("trade", trade, bool(row.X))
 
 
-def _from_agg_trade(row: _AggTrade, frame: bytes) -> Event:
+def _from_agg_trade(row: _RestAggTrade, symbol: str, frame: bytes) -> RawTrade:
     count = row.l - row.f + 1
     if not 1 <= count < 2**31:
         raise MalformedMessage("binance aggTrade", "last id before first id", raw=frame, expected="l >= f", was=row.l)
-    return Event("aggTrade", RawTrade(row.s, row.a, _ns(row.T), row.p, row.q, -1 if row.m else 1, count))
+    return RawTrade(symbol, row.a, _ns(row.T), row.p, row.q, -1 if row.m else 1, count)
 
 
 def _ns(stamp: int) -> int:
@@ -142,3 +259,21 @@ def _name_of(other: _Other, stream: str) -> str:
 
 def _brief(error: Exception) -> str:
     return f"cannot be read ({str(error)[:120]})"
+
+
+EXCHANGE = Exchange(
+    venue="BINANCE",
+    contiguous=True,
+    parse=parse_message,
+    subscribe=subscribe,
+    parse_history=parse_history,
+    instrument=instrument,
+    symbol=symbol,
+    bodies={
+        "klines": 12,
+        "exchangeInfo": frozenset({"timezone", "serverTime", "symbols"}),
+        "time": frozenset({"serverTime"}),
+        "avgPrice": frozenset({"mins", "price"}),
+        "ping": frozenset(),
+    },
+)

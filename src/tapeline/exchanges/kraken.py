@@ -1,20 +1,38 @@
-"""Kraken: bodies of the REST ``Trades`` call, of today (7 fields a row) and older (6 fields, without trade id).
+"""Kraken: WebSocket v2, recordings of v1, and bodies of the REST ``Trades`` call.
 
-Source: docs.kraken.com, rest-api/get-recent-trades. The time is a JSON number of seconds with up to nine decimals; it
-is read from its text, never through a float. ``b`` and ``s`` are the taker's side.
+Rows of ``Trades`` have 7 fields today; older ones had 6, and v1 has none either: they come without a trade id. REST
+and v1 give seconds with up to nine decimals, read from their text, never through a float. The side is the taker's.
+
+Source: docs.kraken.com, spot-websocket-v2/trade, websockets v1, rest-api/get-recent-trades.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from decimal import Decimal
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
 import msgspec
 
 from tapeline.errors import InputError, MalformedMessage
-from tapeline.exchanges.base import MAX_ID, RawTrade, seconds_ns, split_symbol
+from tapeline.exchanges.base import (
+    MAX_ID,
+    Ack,
+    Event,
+    Exchange,
+    History,
+    Ignored,
+    RawTrade,
+    Trade,
+    named,
+    number_text,
+    pair_of,
+    reading,
+    rfc3339_ns,
+    seconds_ns,
+    split_symbol,
+)
 
 _LEGACY = re.compile(r"[XZ]([A-Z]{3})[XZ]([A-Z]{3})")
 _QUOTES = re.findall(
@@ -37,6 +55,46 @@ class _Row(msgspec.Struct, array_like=True):
     trade_id: Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)] | None = None
 
 
+class _WsTrade(msgspec.Struct):
+    symbol: str
+    side: str
+    price: msgspec.Raw
+    qty: msgspec.Raw
+    trade_id: Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
+    timestamp: str
+
+
+class _OldWsTrade(msgspec.Struct, array_like=True):
+    price: str
+    qty: str
+    time: str
+    side: str
+
+
+class _Subject(msgspec.Struct):
+    channel: str = ""
+    symbol: str = ""
+    name: str = ""
+
+
+class _Message(msgspec.Struct):
+    """A message of v2 (``channel`` or ``method``) or of v1 (``event``)."""
+
+    channel: str = ""
+    type: str = ""
+    data: msgspec.Raw = msgspec.Raw()
+    method: str = ""
+    success: bool | None = None
+    result: _Subject | None = None
+    symbol: str = ""
+    error: str = ""
+    event: str = ""
+    status: str = ""
+    pair: str = ""
+    subscription: _Subject | None = None
+    error_message: str = msgspec.field(name="errorMessage", default="")
+
+
 class _Body(msgspec.Struct):
     error: list[str] = []
     result: dict[str, msgspec.Raw] = {}
@@ -45,26 +103,108 @@ class _Body(msgspec.Struct):
 _body = msgspec.json.Decoder(_Body)
 _rows = msgspec.json.Decoder(list[msgspec.Raw])
 _row = msgspec.json.Decoder(_Row)
+_message = msgspec.json.Decoder(_Message)
+_ws_trades = msgspec.json.Decoder(list[_WsTrade])
+_old_ws_trades = msgspec.json.Decoder(list[_OldWsTrade])
+_text = msgspec.json.Decoder(str)
+
+_CHANNELS = frozenset({"book", "executions", "heartbeat", "instrument", "level3", "ohlc", "status", "ticker"})
+_OLD_CHANNELS = frozenset({"book", "ohlc", "spread", "ticker"})
+_TAKER = {"buy": 1, "sell": -1}
 
 
-@dataclass(slots=True)
-class History:
-    """Trades of one ``Trades`` body, rows that could not be read, and where the next body begins (ns as text)."""
+def parse_message(raw: bytes, ts_init: int) -> list[Event]:
+    """Read one WebSocket message of v2 or v1.
 
-    trades: list[RawTrade] = field(default_factory=list)
-    bad: list[MalformedMessage] = field(default_factory=list)
-    next: str = ""
+    Raises:
+        MalformedMessage: it is none, or a field is missing or of the wrong type.
 
-    def add(self, pair: str, raw: bytes) -> None:
-        """Read one row."""
-        try:
-            self.trades.append(parse_row(pair, raw))
-        except MalformedMessage as error:
-            self.bad.append(error)
+    >>> parse_message(b'{"channel":"heartbeat"}', 0)
+    [Ignored(kind='heartbeat', sequence=None)]
+    """
+    with reading("kraken message", raw):
+        if raw.lstrip()[:1] == b"[":
+            return _from_old(_rows.decode(raw), raw, ts_init)
+        message = _message.decode(raw)
+        if message.channel == "trade" and message.type in {"snapshot", "update"}:
+            snapshot = message.type == "snapshot"
+            return [_from_ws(row, raw, ts_init, snapshot) for row in _ws_trades.decode(message.data)]
+        event = _not_a_trade(message)
+    if event is None:
+        raise MalformedMessage("kraken message", "is of no known kind", raw=raw)
+    return [event]
 
 
-def parse_history(body: bytes) -> History:
-    """Read a body of ``/0/public/Trades``.
+def subscribe(instruments: Sequence[str]) -> list[bytes]:
+    """Return the message of v2 that asks for trades, the newest ones at once; the venue answers for each symbol."""
+    params = {"channel": "trade", "symbol": [symbol(one) for one in instruments], "snapshot": True}
+    return [msgspec.json.encode({"method": "subscribe", "params": params, "req_id": 1})]
+
+
+def symbol(instrument: str) -> str:
+    """Return the symbol of v2.
+
+    Raises:
+        UsageError: it is no pair.
+
+    >>> symbol("BTC-USD.KRAKEN")
+    'BTC/USD'
+    """
+    return "/".join(pair_of(instrument))
+
+
+def _from_ws(row: _WsTrade, raw: bytes, ts_init: int, snapshot: bool) -> Trade:
+    if row.side not in _TAKER:
+        raise MalformedMessage("kraken trade", "side", raw=raw, expected="buy or sell", was=row.side)
+    stamp = rfc3339_ns(row.timestamp)
+    trade = RawTrade(row.symbol, row.trade_id, stamp, number_text(row.price), number_text(row.qty), _TAKER[row.side])
+    return Trade(named(instrument(row.symbol), row.symbol, raw), trade, ts_init, snapshot=snapshot)
+
+
+def _from_old(parts: list[msgspec.Raw], raw: bytes, ts_init: int) -> list[Event]:
+    """Read a message of v1: [channel id, data, ..., name of the channel, pair]."""
+    if len(parts) < 4:
+        raise MalformedMessage("kraken message", "is of no known kind", raw=raw)
+    kind, pair = _text.decode(parts[-2]).partition("-")[0], _text.decode(parts[-1])
+    if kind in _OLD_CHANNELS:
+        return [Ignored(kind)]
+    if kind != "trade":
+        raise MalformedMessage("kraken message", "is of no known kind", raw=raw)
+    name = named(instrument(pair), pair, raw)
+    return [Trade(name, _from_old_row(pair, row, raw), ts_init) for row in _old_ws_trades.decode(parts[1])]
+
+
+def _from_old_row(pair: str, row: _OldWsTrade, raw: bytes) -> RawTrade:
+    try:
+        stamp = seconds_ns(Decimal(row.time))
+    except InvalidOperation as error:
+        raise MalformedMessage("kraken trade", "time", raw=raw, expected="seconds", was=row.time) from error
+    if row.side not in _SIDES:
+        raise MalformedMessage("kraken trade", "side", raw=raw, expected="b or s", was=row.side)
+    return RawTrade(pair, None, stamp, row.price, row.qty, _SIDES[row.side])
+
+
+def _not_a_trade(message: _Message) -> Event | None:
+    if message.channel in _CHANNELS:
+        return Ignored(message.channel)
+    if message.method in {"subscribe", "unsubscribe"} and message.success is not None:
+        subject = message.result or _Subject()
+        symbols = tuple(filter(None, [subject.symbol or message.symbol]))
+        return Ack(message.method, subject.channel, symbols, message.success, message.error)
+    if message.method == "pong" or message.event in {"pong", "heartbeat"}:
+        return Ignored(message.method or message.event)
+    if message.event == "systemStatus":
+        return Ignored("status")
+    if message.event == "subscriptionStatus" and message.status:
+        channel = message.subscription.name if message.subscription else ""
+        request = "unsubscribe" if message.status == "unsubscribed" else "subscribe"
+        accepted = message.status != "error"
+        return Ack(request, channel, tuple(filter(None, [message.pair])), accepted, message.error_message)
+    return Ignored("error") if message.method and message.error else None
+
+
+def parse_history(body: bytes, symbol: str = "") -> History:
+    """Read a body of ``/0/public/Trades``; it names its pair itself, so that ``symbol`` is not needed.
 
     Raises:
         MalformedMessage: it is no such body.
@@ -78,7 +218,7 @@ def parse_history(body: bytes) -> History:
         for pair, raw in answer.result.items():
             if bytes(raw).startswith(b"["):
                 for row in _rows.decode(raw):
-                    history.add(pair, bytes(row))
+                    _add(history, pair, bytes(row))
             elif pair == "last":
                 history.next = bytes(raw).decode().strip('"')
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -86,6 +226,13 @@ def parse_history(body: bytes) -> History:
     if not answer.result:
         raise MalformedMessage("kraken Trades", "has no result", raw=body)
     return history
+
+
+def _add(history: History, pair: str, raw: bytes) -> None:
+    try:
+        history.trades.append(parse_row(pair, raw))
+    except MalformedMessage as error:
+        history.bad.append(error)
 
 
 def parse_row(pair: str, raw: bytes) -> RawTrade:
@@ -117,3 +264,23 @@ def instrument(pair: str) -> str | None:
 def _our(name: str) -> str:
     short = name[1:] if name in _LEGACY_BASES else name
     return _OUR_NAMES.get(short, short)
+
+
+EXCHANGE = Exchange(
+    venue="KRAKEN",
+    contiguous=True,
+    parse=parse_message,
+    subscribe=subscribe,
+    parse_history=parse_history,
+    instrument=instrument,
+    symbol=symbol,
+    bodies={
+        "OHLC": 8,
+        "Assets": frozenset({"aclass", "altname"}),
+        "AssetPairs": frozenset({"altname", "wsname"}),
+        "Depth": frozenset({"asks", "bids"}),
+        "Ticker": frozenset({"a", "b", "c", "v", "p"}),
+        "Time": frozenset({"unixtime", "rfc1123"}),
+        "SystemStatus": frozenset({"status", "timestamp"}),
+    },
+)

@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 from tapeline.clock import DAY, MINUTE, Clock
 from tapeline.config import Settings
 from tapeline.importing import ImportReport, Progress, import_files
+from tapeline.lane import Lane
 from tapeline.learning.artifact import model_name
 from tapeline.pipeline import Outputs
-from tapeline.recorder import Lane, Recorder
+from tapeline.recorder import Recorder
 from tapeline.runners.replay import Pace
 from tapeline.runs import Run, train_instrument
 from tapeline.serving import Champion, champion_loader

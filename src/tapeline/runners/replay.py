@@ -12,6 +12,7 @@ from tapeline.clock import Clock
 from tapeline.config import Settings
 from tapeline.pipeline import Outputs, Pipeline
 from tapeline.recorder import Recorder, layout_of
+from tapeline.refold import refold
 from tapeline.serving import champion_loader
 from tapeline.stores.base import Store
 from tapeline.tape import Record, TapeInfo, decisions, records
@@ -46,7 +47,7 @@ def replay_into(
         recorder.write_sets()
     lane = recorder.lane(tape.instrument, id_kind=tape.id_kind, contiguous=tape.contiguous)
     if lane.stale:
-        for _ in recorder.refold(lane):
+        for _ in refold(recorder, lane):
             pass
     known = set(decisions(target, tape.instrument))
     left = records(source, tape, after=lane.pipeline.ledger.position, rows=settings.flush_rows)

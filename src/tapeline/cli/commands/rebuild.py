@@ -12,7 +12,8 @@ from tapeline.errors import SnapshotMismatch
 
 if TYPE_CHECKING:
     from tapeline.coverage import Coverage
-    from tapeline.recorder import Lane, Recorder
+    from tapeline.lane import Lane
+    from tapeline.recorder import Recorder
 
 
 @click.command(cls=Command)
@@ -52,9 +53,11 @@ def _fold(recorder: Recorder, held: Coverage, meter: Meter) -> int:
     if held.holds != "trades":
         fold_imported(recorder.store, recorder.settings, instrument, held.holds.removeprefix("candles "))
         return held.rows
+    from tapeline.refold import refold
+
     lane = _lane(recorder, instrument)
     count = 0
-    for trades in recorder.refold(lane):
+    for trades in refold(recorder, lane):
         count += trades
         meter(instrument, count, 0)
     return count
@@ -62,7 +65,7 @@ def _fold(recorder: Recorder, held: Coverage, meter: Meter) -> int:
 
 def _lane(recorder: Recorder, instrument: str) -> Lane:
     """Return an instrument's lane, marked to be folded anew; a state that cannot be read is set aside."""
-    from tapeline.recorder import STALE
+    from tapeline.lane import STALE
     from tapeline.stores import rows
 
     try:

@@ -1,0 +1,37 @@
+"""A lane: one instrument under way, and what must be done before its stored state stands at the end of the tape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tapeline.pipeline import Pipeline
+from tapeline.tape import TapeInfo
+from tapeline.types import Counters
+
+WHOLE = ""
+"""A stored state that stands at the end of the tape; other states are marked with what must be done."""
+STALE = "stale: "
+"""Earlier trades were added, or the layout changed: the candles and features must be folded anew."""
+FOLDING = "folding: "
+"""A fold of the stored tape was interrupted; it goes on from the stored state."""
+
+BEHIND = "a candle of its time was closed"
+"""Why a trade that is on the tape is among the late trades too."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """One instrument under way: its pipeline, and what is known of its tape.
+
+    ``gaps`` are the stored missing ids, first to last; ``given_up`` the first ids of those that were ever given up.
+    In ``bulk`` trades are kept without folding them: the whole tape is folded afterwards.
+    """
+
+    tape: TapeInfo
+    pipeline: Pipeline
+    decisions: int = 0
+    gaps: dict[int, int] = field(default_factory=dict)
+    given_up: set[int] = field(default_factory=set)
+    stale: str = ""
+    bulk: bool = False
+    counters: Counters = field(default_factory=Counters)
