@@ -11,8 +11,10 @@ releases them by (ts_event, trade_id); what arrives after its moment has passed 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numba import njit
 
 from tapeline.clock import SECOND
 from tapeline.errors import SnapshotMismatch
@@ -259,9 +261,13 @@ class Ledger:
         self._pending = _columns_from(self._pending, snapshot[ends[2] :], int(header["pending"]))
 
 
-def _is_run(ids: Int) -> bool:
+@njit(cache=True, nogil=True)
+def _is_run(ids: Any) -> bool:
     """Return whether ids count up by one."""
-    return int(ids[-1]) - int(ids[0]) == len(ids) - 1 and bool((ids[1:] - ids[:-1] == 1).all())
+    run = True
+    for row in range(1, len(ids)):
+        run &= ids[row] == ids[row - 1] + 1
+    return run
 
 
 def _distinct(ids: Int) -> tuple[Int, Int]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+from numba import njit
 
 from tapeline.candles import GRID_STATE, MAX_QUIET, CandleFold
 from tapeline.clock import MINUTE
@@ -159,8 +160,8 @@ class Pipeline:
         return [predictor.key for predictor, _ in self._predictors.values()]
 
     def _feed_frame(self, frame: Frame) -> Outputs:
-        ahead = frame.ts_event - frame.ts_init > self.layout.max_ahead
-        if ahead.any():
+        if _any_ahead(frame.ts_event, frame.ts_init, self.layout.max_ahead):
+            ahead = frame.ts_event - frame.ts_init > self.layout.max_ahead
             return self._after(self.ledger.admit(frame.take(~ahead)), frame.take(ahead))
         return self._after(self.ledger.admit(frame), frame.take(slice(0, 0)))
 
@@ -252,6 +253,15 @@ class Pipeline:
                     was=theirs.get(part),
                     next_step="rebuild it from the tape with: tapeline rebuild",
                 )
+
+
+@njit(cache=True, nogil=True)
+def _any_ahead(ts_event: Any, ts_init: Any, most: int) -> bool:
+    """Return whether a trade is stamped more than ``most`` after its receipt."""
+    found = False
+    for row in range(len(ts_event)):
+        found |= ts_event[row] - ts_init[row] > most
+    return found
 
 
 def _split(instrument: str, snapshot: bytes) -> list[bytes]:
