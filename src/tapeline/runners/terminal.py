@@ -80,7 +80,8 @@ class View:
     def _standing(self) -> str:
         if not self.score.count:
             return "no outcome known yet"
-        return f"error {self.score.saved:+.2%} against 'the price stays' over {self.score.count} outcomes"
+        side = "below" if self.score.saved >= 0 else "above"
+        return f"error {abs(self.score.saved):.2%} {side} that of 'the price stays' over {self.score.count} outcomes"
 
     def __rich__(self) -> RenderableType:
         rate = self._trades / max((self._clock.now() - self._begun) / 1e9, 1e-9)
