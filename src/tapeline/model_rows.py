@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from tapeline.candles import chained
 from tapeline.config import Settings
 from tapeline.errors import NotEnoughData, UsageError
@@ -11,12 +13,11 @@ from tapeline.features import FeatureFold, FeatureRows, FeatureSet
 from tapeline.labels import horizon_rows
 from tapeline.learning.dataset import Dataset, build_dataset
 from tapeline.learning.leaks import Leak, check_leaks
-from tapeline.pipeline import Layout
 from tapeline.recorder import layout_of
 from tapeline.stores import rows
 from tapeline.stores.base import Store
-from tapeline.tape import fold_candles, info
-from tapeline.types import Float, Records, Timeframe
+from tapeline.tape import find, fold
+from tapeline.types import CANDLE, Float, Records, Timeframe
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +68,13 @@ def model_rows(store: Store, settings: Settings, instrument: str, timeframe: str
 
 
 def _candles(store: Store, settings: Settings, instrument: str, timeframe: str) -> tuple[Records, str]:
-    imported = store.read("candles", instrument=instrument, timeframe=timeframe, source="imported")
-    held = store.read("instruments", instrument=instrument).num_rows
-    if not held and imported.num_rows:
-        return rows.to_candles(imported), "imported"
-    tape = info(store, instrument)
-    limits = layout_of(settings, contiguous=tape.contiguous)
-    layout = Layout((timeframe,), (), tape.contiguous, limits.reorder_window, limits.max_quiet, limits.max_ahead)
-    return fold_candles(store, tape, layout), "trades"
+    tape = find(store, instrument)
+    if tape is None:
+        table = store.read("candles", instrument=instrument, timeframe=timeframe, source="imported")
+        return rows.to_candles(table), "imported"
+    layout = layout_of(settings, contiguous=tape.contiguous, timeframes=(timeframe,), sets=())
+    parts = [outputs.candles[timeframe] for outputs in fold(store, tape, layout) if timeframe in outputs.candles]
+    return np.concatenate([np.empty(0, CANDLE), *parts]), "trades"
 
 
 def dataset_of(data: ModelRows, horizon: int) -> Dataset:

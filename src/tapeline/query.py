@@ -6,7 +6,6 @@ our own. Numbers of other settings or of an unfinished fold are never given for 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +16,13 @@ import pyarrow.compute as pc
 from tapeline.candles import chained
 from tapeline.clock import format_time
 from tapeline.config import Settings
-from tapeline.errors import UnknownName, UsageError
+from tapeline.errors import UsageError
 from tapeline.features import FeatureFold, FeatureRows, FeatureSet
-from tapeline.pipeline import Layout, Outputs, Pipeline
 from tapeline.recorder import layout_of
 from tapeline.stores import rows
 from tapeline.stores.base import Store
-from tapeline.tape import TapeInfo, info, instruments, records
-from tapeline.types import CANDLE, DecisionKind, Frame, Records, Timeframe
+from tapeline.tape import TapeInfo, find, fold
+from tapeline.types import CANDLE, Records, Timeframe
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +119,7 @@ def candles(
         UsageError: it is no timeframe, or only candles of other timeframes were imported.
     """
     span, grid = Span(start, end, limit), str(Timeframe.parse(timeframe))
-    tape = _tape(store, instrument)
+    tape = find(store, instrument)
     if tape is None:
         table = _imported(store, instrument, grid, span)
         return CandleRows(instrument, grid, rows.to_candles(table), "imported", stored=True)
@@ -129,7 +127,8 @@ def candles(
     if grid in settings.timeframes and not reason:
         table = _stored_candles(store, instrument, grid, "trades", span)
         return CandleRows(instrument, grid, rows.to_candles(table), "trades", stored=True)
-    closed = (outputs.candles.get(grid) for outputs in _fold(store, _layout(settings, tape, grid, ()), tape))
+    layout = layout_of(settings, contiguous=tape.contiguous, timeframes=(grid,), sets=())
+    closed = (outputs.candles.get(grid) for outputs in fold(store, tape, layout))
     parts = [part[span.cut(part["open_time"])] for part in closed if part is not None]
     made = np.concatenate([np.empty(0, CANDLE), *parts])
     made = made[span.cut(made["open_time"])]
@@ -164,26 +163,16 @@ def features(
     """
     span, grid = Span(start, end, limit), str(Timeframe.parse(timeframe))
     wanted = FeatureSet.load(feature_set) if isinstance(feature_set, str) else feature_set
-    tape = _tape(store, instrument)
+    tape = find(store, instrument)
     if tape is None:
         made = FeatureFold(wanted).feed(chained(rows.to_candles(_imported(store, instrument, grid, Span()))))
         return SetRows(instrument, grid, wanted, _taken(made, span.cut(made.as_of)), "imported", stored=False)
     reason = stale_reason(store, settings, tape)
     if _is_stored(settings, grid, wanted) and not reason:
-        table = store.read(
-            "features",
-            instrument=instrument,
-            start=start,
-            end=end,
-            limit=limit,
-            timeframe=grid,
-            feature_set=wanted.name,
-            version=wanted.version,
-            source="trades",
-        )
+        table = _stored_features(store, instrument, grid, wanted, span)
         return SetRows(instrument, grid, wanted, rows.to_features(table, len(wanted.names)), "trades", stored=True)
-    layout = _layout(settings, tape, grid, (wanted,))
-    made_now = (outputs.features.get((grid, wanted.name)) for outputs in _fold(store, layout, tape))
+    layout = layout_of(settings, contiguous=tape.contiguous, timeframes=(grid,), sets=(wanted,))
+    made_now = (outputs.features.get((grid, wanted.name)) for outputs in fold(store, tape, layout))
     parts = [_taken(part, span.cut(part.as_of)) for part in made_now if part is not None]
     whole = _joined(wanted, parts)
     shown = _taken(whole, span.cut(whole.as_of))
@@ -214,26 +203,7 @@ def known(store: Store, instrument: str) -> None:
     Raises:
         UnknownName: it is not there; the text lists those that are.
     """
-    _tape(store, instrument)
-
-
-def _tape(store: Store, instrument: str) -> TapeInfo | None:
-    """Return an instrument's tape, None where there are only candles made by others."""
-    if store.read("instruments", instrument=instrument).num_rows:
-        return info(store, instrument)
-    if store.read("candles", instrument=instrument, source="imported", limit=1).num_rows:
-        return None
-    held = {entry.instrument for entry in instruments(store)}
-    held |= {
-        name for text in store.read("imports").column("instrument").to_pylist() for name in text.split(",") if name
-    }
-    raise UnknownName(
-        f"instrument {instrument}",
-        "is not in this database",
-        expected=f"one of: {', '.join(sorted(held)) or 'nothing imported yet'}",
-        was=instrument,
-        next_step="bring it in with: tapeline import PATH",
-    )
+    find(store, instrument)
 
 
 def _stored_candles(store: Store, instrument: str, timeframe: str, source: str, span: Span) -> pa.Table:
@@ -245,6 +215,20 @@ def _stored_candles(store: Store, instrument: str, timeframe: str, source: str, 
         limit=span.limit,
         timeframe=timeframe,
         source=source,
+    )
+
+
+def _stored_features(store: Store, instrument: str, timeframe: str, wanted: FeatureSet, span: Span) -> pa.Table:
+    return store.read(
+        "features",
+        instrument=instrument,
+        start=span.start,
+        end=span.end,
+        limit=span.limit,
+        timeframe=timeframe,
+        feature_set=wanted.name,
+        version=wanted.version,
+        source="trades",
     )
 
 
@@ -260,18 +244,6 @@ def _imported(store: Store, instrument: str, timeframe: str, span: Span) -> pa.T
             next_step="import its trades to fold any timeframe",
         )
     return table
-
-
-def _layout(settings: Settings, tape: TapeInfo, timeframe: str, sets: tuple[FeatureSet, ...]) -> Layout:
-    limits = layout_of(settings.model_copy(update={"feature_sets": ()}), contiguous=tape.contiguous)
-    return Layout((timeframe,), sets, tape.contiguous, limits.reorder_window, limits.max_quiet, limits.max_ahead)
-
-
-def _fold(store: Store, layout: Layout, tape: TapeInfo) -> Iterator[Outputs]:
-    pipeline = Pipeline(tape.instrument, layout)
-    for record in records(store, tape):
-        if isinstance(record, Frame) or record.kind is not DecisionKind.MODEL:
-            yield pipeline.feed(record)
 
 
 def _is_stored(settings: Settings, timeframe: str, wanted: FeatureSet) -> bool:

@@ -22,11 +22,17 @@ from tapeline.trade_writer import TradeWriter
 from tapeline.types import Decision, DecisionKind, Frame, GapStatus, venue_of
 
 
-def layout_of(settings: Settings, *, contiguous: bool) -> Layout:
-    """Return the layout that the settings ask for."""
+def layout_of(
+    settings: Settings,
+    *,
+    contiguous: bool,
+    timeframes: tuple[str, ...] | None = None,
+    sets: tuple[FeatureSet, ...] | None = None,
+) -> Layout:
+    """Return the layout that the settings ask for, or one of other timeframes and sets under the same limits."""
     return Layout(
-        timeframes=settings.timeframes,
-        sets=tuple(FeatureSet.load(name) for name in settings.feature_sets),
+        timeframes=settings.timeframes if timeframes is None else timeframes,
+        sets=tuple(FeatureSet.load(name) for name in settings.feature_sets) if sets is None else sets,
         contiguous=contiguous,
         reorder_window=parse_duration(settings.reorder_window),
         max_quiet=parse_duration(settings.max_quiet),

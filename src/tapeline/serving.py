@@ -18,7 +18,7 @@ from tapeline.predict import Predictor
 from tapeline.registry import Registry
 from tapeline.stores import rows
 from tapeline.stores.base import Store
-from tapeline.tape import info
+from tapeline.tape import find
 from tapeline.types import Float, Prediction, Timeframe
 
 
@@ -144,7 +144,7 @@ def predict_latest(
         if grid in (None, entry.timeframe) and wanted in (None, entry.horizon)
     )
     if not names:
-        info_or_imported(store, instrument)
+        find(store, instrument)
         step = f"run: tapeline train {instrument}"
         raise UnknownName(
             f"model for {instrument}", "was not trained", expected="a champion", was="none", next_step=step
@@ -170,9 +170,3 @@ def _newest(store: Store, settings: Settings, instrument: str, name: str, clock:
 
 def _stored(store: Store, prediction: Prediction) -> Prediction:
     return rows.to_predictions(store.read("predictions", id=prediction.id))[0]
-
-
-def info_or_imported(store: Store, instrument: str) -> None:
-    """Refuse an instrument of which the store holds neither trades nor imported candles."""
-    if not store.read("candles", instrument=instrument, limit=1).num_rows:
-        info(store, instrument)

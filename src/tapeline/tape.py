@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tapeline.errors import UnknownName
-from tapeline.pipeline import Layout, Pipeline
+from tapeline.pipeline import Layout, Outputs, Pipeline
 from tapeline.stores.base import Store
 from tapeline.stores.rows import to_decisions, to_frame
-from tapeline.types import CANDLE, Decision, DecisionKind, Frame, Records
+from tapeline.types import Decision, DecisionKind, Frame
 
 Record = Frame | Decision
 
@@ -36,19 +36,39 @@ def instruments(store: Store) -> list[TapeInfo]:
     return [TapeInfo(**row) for row in store.read("instruments").to_pylist()]
 
 
-def info(store: Store, instrument: str) -> TapeInfo:
-    """Return what a store knows of an instrument.
+def find(store: Store, instrument: str) -> TapeInfo | None:
+    """Return what a store knows of an instrument's tape, None where it has only candles made by others.
 
     Raises:
-        UnknownName: it holds none of that name; the text lists those it holds.
+        UnknownName: it holds neither; the text lists what it holds.
     """
     known = {entry.instrument: entry for entry in instruments(store)}
-    if instrument not in known:
-        listed = ", ".join(known) or "nothing imported yet"
-        raise UnknownName(
-            f"instrument {instrument}", "is not in this database", expected=f"one of: {listed}", was=instrument
-        )
-    return known[instrument]
+    if instrument in known:
+        return known[instrument]
+    if store.read("candles", instrument=instrument, source="imported", limit=1).num_rows:
+        return None
+    imports = store.read("imports").column("instrument").to_pylist()
+    held = sorted({*known, *(name for text in imports for name in text.split(",") if name)})
+    raise UnknownName(
+        f"instrument {instrument}",
+        "is not in this database",
+        expected=f"one of: {', '.join(held) or 'nothing imported yet'}",
+        was=instrument,
+        next_step="bring it in with: tapeline import PATH",
+    )
+
+
+def info(store: Store, instrument: str) -> TapeInfo:
+    """Return what a store knows of an instrument's tape.
+
+    Raises:
+        UnknownName: it holds no trades of that name.
+    """
+    tape = find(store, instrument)
+    if tape is None:
+        step = "import its trades"
+        raise UnknownName(f"instrument {instrument}", "has no tape", expected="trades", was="candles", next_step=step)
+    return tape
 
 
 def decisions(store: Store, instrument: str) -> list[Decision]:
@@ -85,12 +105,9 @@ def records(
     yield from left
 
 
-def fold_candles(store: Store, tape: TapeInfo, layout: Layout) -> Records:
-    """Fold an instrument's whole tape into candles of the layout's first timeframe."""
+def fold(store: Store, tape: TapeInfo, layout: Layout) -> Iterator[Outputs]:
+    """Fold an instrument's whole tape, without the models that answered, and yield what each record gives."""
     pipeline = Pipeline(tape.instrument, layout)
-    timeframe = layout.timeframes[0]
-    parts = [np.empty(0, CANDLE)]
     for record in records(store, tape):
         if isinstance(record, Frame) or record.kind is not DecisionKind.MODEL:
-            parts += filter(len, [pipeline.feed(record).candles.get(timeframe, parts[0])])
-    return np.concatenate(parts)
+            yield pipeline.feed(record)

@@ -43,24 +43,23 @@ class TradeWriter:
         """Write trades that are repeats or come too late; those of one id are judged against the first of them."""
         if not len(frame):
             return
-        first = np.unique(frame.trade_id, return_index=True)[1]
-        late = self._tell_repeats(lane, frame.take(first))
+        first, rest = _first_of_each(frame)
+        late = self._tell_repeats(lane, first)
         if keep_behind and len(late):
             lane.counters.add("new", self._store.append("trades", rows.from_frame(late)))
             lane.stale = f"{STALE}earlier trades were added"
         elif len(late):
             self.write_late(lane, late, "its moment had passed")
-        rest = np.delete(np.arange(len(frame)), first)
         if len(rest):
-            self._tell_repeats(lane, frame.take(rest))
+            self._tell_repeats(lane, rest)
 
     def write_unfolded(self, lane: Lane, frame: Frame) -> Outputs:
         """Write trades that are to be folded later, and tell repeats from the store alone."""
-        first = np.unique(frame.trade_id, return_index=True)[1]
-        new = self._tell_repeats(lane, frame.take(first))
+        first, rest = _first_of_each(frame)
+        new = self._tell_repeats(lane, first)
         self._store.append("trades", rows.from_frame(new))
         lane.counters.add("new", len(new))
-        self._tell_repeats(lane, frame.take(np.delete(np.arange(len(frame)), first)))
+        self._tell_repeats(lane, rest)
         nothing = Frame.empty(lane.tape.instrument)
         return Outputs(Admission([], new, nothing, nothing), nothing)
 
@@ -82,7 +81,7 @@ class TradeWriter:
         conflicts = frame.take(known & ~same)
         lane.counters.add("conflicts", len(conflicts))
         self._write_dead(lane, conflicts, "conflict", "a trade of this id is stored with other content")
-        return _first_of_each(frame.take(~known))
+        return frame.take(~known)
 
     def _write_dead(self, lane: Lane, frame: Frame, kind: DeadLetterKind, reason: str) -> None:
         if not len(frame):
@@ -105,5 +104,7 @@ class TradeWriter:
         self._store.append("dead_letters", rows.from_dead_letters(letters))
 
 
-def _first_of_each(frame: Frame) -> Frame:
-    return frame.take(np.unique(frame.trade_id, return_index=True)[1])
+def _first_of_each(frame: Frame) -> tuple[Frame, Frame]:
+    """Part a frame into the first trade of each id, by id, and all others."""
+    first = np.unique(frame.trade_id, return_index=True)[1]
+    return frame.take(first), frame.take(np.delete(np.arange(len(frame)), first))
