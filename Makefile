@@ -69,7 +69,8 @@ help: ## List the targets
 # Each stamp says that its groups of packages are in .venv as uv.lock has them; groups add up, none removes another.
 $(VENV)/.ready-base: SETS := --no-default-groups
 $(VENV)/.ready-test: SETS := --group test
-$(VENV)/.ready-services: SETS := --group test --extra pandas --extra polars
+$(VENV)/.ready-services: SETS := --group test --group services --extra pandas --extra polars --extra xgboost --extra shap \
+	--extra mlflow --extra yfinance --extra evidently --extra sequence
 $(VENV)/.ready-lint: SETS := --group test --group lint
 $(VENV)/.ready-docs: SETS := --group docs
 $(VENV)/.ready-%: pyproject.toml uv.lock | $(UV)
