@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -22,7 +22,7 @@ from pydantic_settings import (
 
 from tapeline.clock import parse_duration
 from tapeline.errors import UnknownName, UsageError
-from tapeline.types import Timeframe
+from tapeline.types import Timeframe, check_instrument
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -42,6 +42,21 @@ class Settings(BaseSettings):
         runs: folder of training runs.
         indicators: files or folders of your own indicators, separated as in PATH.
         sets: folders of your own feature sets, separated as in PATH.
+        instruments: what `tapeline up` follows, such as ``BTC-USD.KRAKEN``.
+        gap_timeout: a gap that the venue has not given after this long is given up; its candles are incomplete.
+        quiet_grace: how long after its close a candle waits for a trade that proves it complete.
+        queue: deliveries that wait for the disk at most; beyond it the sockets are read more slowly.
+        state_interval: how often the state of the folds is stored, so that a restart has little to fold again.
+        backoff_cap: the longest wait between two attempts to connect.
+        backfill: how much of the past is asked of a venue for an instrument that is new here.
+        kraken_url, coinbase_url, binance_url, massive_url: where to reach the venue instead (http, https, ws or wss;
+            serves both the WebSocket and REST, unless ``*_rest_url`` says otherwise).
+        kraken_feed, coinbase_feed, binance_feed, massive_feed: which of the venue's feeds is followed.
+        massive_key: the user's key at Massive.
+        host, port: where the page and the API are served.
+        token: what writes, and any use from another machine, must show; none: writes are refused.
+        cors: origins that may call the API from a browser.
+        sql: whether the API answers read-only SQL.
     """
 
     model_config = SettingsConfigDict(env_prefix="TAPELINE_", env_ignore_empty=True, extra="forbid", frozen=True)
@@ -58,7 +73,33 @@ class Settings(BaseSettings):
     flush_rows: int = Field(1 << 19, ge=1, le=1 << 24)
     runs: Path = Path("runs")
 
-    @field_validator("timeframes", "feature_sets", mode="before")
+    instruments: Names = ()
+    gap_timeout: str = "1m"
+    quiet_grace: str = "2s"
+    queue: int = Field(1024, ge=1, le=1 << 20)
+    state_interval: str = "1s"
+    backoff_cap: str = "30s"
+    backfill: str = "1h"
+    kraken_url: str = ""
+    kraken_rest_url: str = ""
+    kraken_feed: str = ""
+    coinbase_url: str = ""
+    coinbase_rest_url: str = ""
+    coinbase_feed: str = ""
+    binance_url: str = ""
+    binance_rest_url: str = ""
+    binance_feed: str = ""
+    massive_url: str = ""
+    massive_rest_url: str = ""
+    massive_feed: str = ""
+    massive_key: SecretStr = SecretStr("")
+    host: str = "127.0.0.1"
+    port: int = Field(8787, ge=0, le=65535)
+    token: SecretStr = SecretStr("")
+    cors: Names = ()
+    sql: bool = False
+
+    @field_validator("timeframes", "feature_sets", "instruments", "cors", mode="before")
     @classmethod
     def _split_names(cls, names: object) -> object:
         """Read ``1m 5m`` and ``1m,5m`` as lists too: that is how an environment variable gives them."""
@@ -69,7 +110,21 @@ class Settings(BaseSettings):
     def _check_timeframes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(str(Timeframe.parse(name)) for name in names))
 
-    @field_validator("reorder_window", "max_quiet", "max_ahead")
+    @field_validator("instruments")
+    @classmethod
+    def _check_instruments(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(check_instrument(name) for name in names))
+
+    @field_validator(
+        "reorder_window",
+        "max_quiet",
+        "max_ahead",
+        "gap_timeout",
+        "quiet_grace",
+        "state_interval",
+        "backoff_cap",
+        "backfill",
+    )
     @classmethod
     def _check_duration(cls, text: str, about: ValidationInfo) -> str:
         parse_duration(text, where=f"settings {about.field_name}")

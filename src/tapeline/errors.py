@@ -9,6 +9,9 @@
     ├── InputError              data from outside that cannot be used
     │   ├── UnreadableFile      a file as a whole: missing, truncated, empty, of no known format
     │   └── MalformedMessage    one message or row; carries it raw, is counted, the stream goes on
+    ├── VenueError              a venue that cannot be had as asked
+    │   ├── VenueBusy           over its limits, in trouble or out of reach       (retryable)
+    │   └── VenueRefused        a key, symbol or request that it will never take
     ├── StoreError              the database
     │   ├── StoreLocked         another process owns it                              (retryable)
     │   ├── StoreUnavailable    disk full, read-only, input/output error             (retryable)
@@ -101,6 +104,33 @@ class MalformedMessage(InputError):
     ) -> None:
         self.raw = raw
         super().__init__(where, problem, expected=expected, was=was, next_step=next_step)
+
+
+class VenueError(TapelineError):
+    """Say what a venue did not give."""
+
+
+class VenueBusy(VenueError):
+    """The venue may answer later; ``retry_after`` is how many seconds it asked to be left alone, 0 if it did not."""
+
+    retryable: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        where: str,
+        problem: str,
+        *,
+        retry_after: float = 0.0,
+        expected: str | None = None,
+        was: object = None,
+        next_step: str | None = None,
+    ) -> None:
+        self.retry_after = retry_after
+        super().__init__(where, problem, expected=expected, was=was, next_step=next_step)
+
+
+class VenueRefused(VenueError):
+    """The venue will never answer this: a wrong key, an unknown symbol, a request that it does not take."""
 
 
 class StoreError(TapelineError):

@@ -1,5 +1,7 @@
 """The contract of exchanges, and what their parsers share: a trade as the venue wrote it, its time and symbol.
 
+An exchange does no I/O: it says what to send and reads what came. `tapeline.ingest` drives it.
+
 A parser checks the shape of a message. It does not judge numbers: price and quantity stay text, so that whoever
 judges them can keep what was written.
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import pkgutil
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -135,6 +137,104 @@ class History:
     next: str = ""
 
 
+class Rate(NamedTuple):
+    """At most ``most`` (in number or weight) in any ``seconds``."""
+
+    most: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a venue lets one client do: attempts to connect, messages sent on a connection, weight of REST requests."""
+
+    connects: Rate
+    messages: Rate
+    requests: Rate
+
+
+class Request(NamedTuple):
+    """A REST request: GET ``path`` with ``params``; ``weight`` is what it costs of the venue's limit."""
+
+    path: str
+    params: Mapping[str, str]
+    headers: Mapping[str, str] = {}
+    weight: float = 1
+
+
+class Response(NamedTuple):
+    """What a venue answered; the names of ``headers`` are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What is asked of a venue's past: trades of [start, end) in ts_event (ns UTC).
+
+    Where ids are given only those from ``first_id`` to ``last_id`` are wanted, and the times are hints: ``start`` is
+    the ts_event of a trade before them, ``end`` is later than any of them.
+    """
+
+    start: int
+    end: int
+    first_id: int | None = None
+    last_id: int | None = None
+
+
+class Page(NamedTuple):
+    """Trades of one answer, oldest first, and rows that could not be read."""
+
+    trades: Sequence[RawTrade]
+    bad: Sequence[MalformedMessage] = ()
+
+
+Walk = Generator[Request | Page, Response | None, None]
+"""The way through a venue's past, in ascending order: it yields a request and is sent its (checked) response, and
+yields pages in between (then it is sent None). It ends when the span is covered or the venue has no more."""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One way to get a venue's trades: a WebSocket, and REST for what was missed.
+
+    Attributes:
+        name: how the user chooses it, such as ``trade``.
+        kind: whose ids its trades have, as in `Trade`; trades of another kind are not its own.
+        contiguous: whether a missing trade id is a missing trade.
+        ws_url: the venue's own address, path included.
+        rest_url: the venue's own address, without the paths of its requests.
+        subscribe: returns the messages that ask for the trades of instruments.
+        limits: what the venue allows.
+        history: returns the way through an instrument's past; None where the venue has none that is free to ask.
+        login: returns the message with the user's key that comes before all others, its answer is the `Ack` of
+            ``auth``; None where no key is needed.
+        authorise: returns the headers that carry the user's key on every REST request.
+        silence: seconds without any message after which the connection is stale.
+        keepalive: a message to send every ``keepalive_every`` seconds; empty where none is needed.
+        goodbyes: kinds of `Ignored` by which the venue says that it will close.
+        max_instruments: how many one connection takes.
+    """
+
+    name: str
+    kind: str
+    contiguous: bool
+    ws_url: str
+    rest_url: str
+    subscribe: Callable[[Sequence[str]], list[bytes]]
+    limits: Limits
+    history: Callable[[str, Span], Walk] | None = None
+    login: Callable[[str], bytes] | None = None
+    authorise: Callable[[str], Mapping[str, str]] | None = None
+    silence: float = 10.0
+    keepalive: bytes = b""
+    keepalive_every: float = 0.0
+    goodbyes: frozenset[str] = frozenset()
+    max_instruments: int = 200
+
+
 @dataclass(frozen=True)
 class Exchange:
     """What a module of a venue declares as ``EXCHANGE``: pure functions, no socket, no clock, no shared state.
@@ -151,6 +251,9 @@ class Exchange:
         symbol: returns the venue's symbol of an instrument; `instrument` takes it back.
         bodies: other REST bodies by name, each known by keys that it has (a single one: it has no other), or by the
             number of columns of its rows.
+        feeds: ways to get its trades live, the default one first.
+        check: judges a REST response before it is read: raises `VenueBusy` where asking again (after
+            ``retry_after`` seconds) may help, `VenueRefused` where it never will, and returns otherwise.
     """
 
     venue: str
@@ -161,6 +264,8 @@ class Exchange:
     instrument: Callable[[str], str | None]
     symbol: Callable[[str], str]
     bodies: Mapping[str, frozenset[str] | int] = field(default_factory=dict)
+    feeds: tuple[Feed, ...] = ()
+    check: Callable[[Response], None] = lambda response: None
 
 
 @cache
