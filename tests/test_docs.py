@@ -75,7 +75,7 @@ def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     names: dict[str, Any] = {"__name__": page.stem}
     for line, text in blocks(page, "python"):
         if ">>>" not in text:
-            exec(compile("\n" * (line - 1) + text, str(page), "exec"), names)
+            exec(compile("\n" * (line - 1) + text, str(page), "exec", dont_inherit=True), names)
             continue
         test = doctest.DocTestParser().get_doctest(text, names, page.name, str(page), line - 1)
         runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)

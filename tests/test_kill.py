@@ -68,9 +68,15 @@ def test_a_killed_replay_loses_and_doubles_nothing(recording: Path, tmp_path: Pa
     check(tmp_path / "b.duckdb")
 
 
+@pytest.mark.parametrize("seed", [3])
+def test_a_killed_live_process_loses_and_doubles_nothing(recording: Path, tmp_path: Path, seed: int) -> None:
+    assert killed("live", recording, tmp_path / "c.duckdb", seed) >= KILLS
+    check(tmp_path / "c.duckdb")
+
+
 @pytest.mark.chaos
 @pytest.mark.parametrize("seed", range(100, 120))
-@pytest.mark.parametrize("what", ["import", "replay"])
+@pytest.mark.parametrize("what", ["import", "replay", "live"])
 def test_many_more_kills(recording: Path, tmp_path: Path, what: str, seed: int) -> None:
     """Kill again and again; a failing seed is in the name of the test."""
     source = recording

@@ -101,3 +101,106 @@ def test_a_price_that_stays_has_no_direction() -> None:
     got = labels.direction(np.array([-1.0, 1e-12, -0.0, 0.0, np.nan]))
     assert got[:2].tolist() == [0, 1]
     assert np.isnan(got[2:]).all()
+
+
+def path(closes: list[float], *, high: dict[int, float] | None = None, low: dict[int, float] | None = None) -> Records:
+    rows = candles(list(range(1, len(closes) + 1)), closes)
+    rows["high"] = rows["low"] = rows["close"]
+    for row, price in (high or {}).items():
+        rows["high"][row] = price
+    for row, price in (low or {}).items():
+        rows["low"][row] = price
+    return rows
+
+
+def test_the_dead_band_may_be_fixed_or_follow_the_market() -> None:
+    returns = np.array([-0.004, -0.001, 0.0, 0.001, 0.0011, math.nan, 0.004])
+    assert labels.direction3(returns).tolist()[:5] == [0, 1, 1, 1, 2]
+    assert math.isnan(labels.direction3(returns)[5])
+    band = np.array([0.01, 0.0005, 0.001, math.nan, 0.001, 0.001, 0.003])
+    assert str(labels.direction3(returns, band).tolist()) == "[1.0, 0.0, 1.0, nan, 2.0, nan, 2.0]"
+
+
+def test_volatility_ahead_is_the_root_of_the_sum_of_squares() -> None:
+    got, known_at = labels.volatility(path([100, 110, 99, 99, 101]), M1, 2 * MINUTE)
+    moves = [math.log(b / a) for a, b in ((100, 110), (110, 99), (99, 99), (99, 101))]
+    assert got[:3].tolist() == pytest.approx([math.hypot(*moves[i : i + 2]) for i in range(3)])
+    assert np.isnan(got[3:]).all()
+    assert known_at.tolist() == [minute * MINUTE for minute in range(3, 8)]
+
+
+@pytest.mark.parametrize("broken", ["complete", "restart"])
+def test_volatility_is_unknown_where_a_candle_on_the_way_is(broken: str) -> None:
+    rows = path([100, 101, 102, 103, 104, 105])
+    rows[broken][2] = broken == "restart"
+    got = labels.volatility(rows, M1, 3 * MINUTE)[0]
+    assert np.isnan(got[:2]).all()
+    assert np.isnan(got[2]) == (broken == "complete")
+
+
+def test_recent_volatility_looks_back_only() -> None:
+    rows = path([100 + (minute * 7 % 5) for minute in range(40)])
+    whole = labels.recent_volatility(rows, M1, 10)
+    moves = np.diff(np.log(rows["close"]))
+    assert np.isnan(whole[:10]).all()
+    assert whole[10:] == pytest.approx([np.sqrt(np.mean(moves[i : i + 10] ** 2)) for i in range(30)])
+    assert labels.recent_volatility(rows[:25], M1, 10).tobytes() == whole[:25].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("rows", "label", "minutes"),
+    [
+        (path([100, 100.5, 102, 90]), 2.0, 2),
+        (path([100, 99.5, 98, 110]), 0.0, 2),
+        (path([100, 100.1, 100.2, 100.1]), 1.0, 3),
+        (path([100, 100, 100, 100], high={1: 101.5}), 2.0, 1),
+        (path([100, 100, 100, 100], low={3: 98.5}), 0.0, 3),
+        (path([100, 100, 100, 100], low={2: 98.5}, high={1: 101.5}), 2.0, 1),
+    ],
+    ids=["upper", "lower", "neither", "by a high", "by a low at the end", "the first counts"],
+)
+def test_the_barrier_met_first_is_the_label_and_known_then(rows: Records, label: float, minutes: int) -> None:
+    got, known_at = labels.barrier(rows, M1, 3 * MINUTE, np.full(4, 0.01))
+    assert got[0] == label
+    assert known_at[0] == (1 + minutes) * MINUTE
+    assert (known_at <= rows["close_time"] + 3 * MINUTE).all()
+
+
+def test_one_candle_that_meets_both_barriers_gives_no_label() -> None:
+    rows = path([100, 100, 100, 100], low={1: 98}, high={1: 102})
+    got, known_at = labels.barrier(rows, M1, 3 * MINUTE, np.full(4, 0.01))
+    assert math.isnan(got[0])
+    assert known_at[0] == 4 * MINUTE
+
+
+@pytest.mark.parametrize("broken", ["complete", "restart", "missing"])
+def test_a_barrier_counts_only_up_to_a_break(broken: str) -> None:
+    rows = path([100, 100, 100, 102, 100, 100])
+    if broken == "missing":
+        rows = np.delete(rows, 2)
+    else:
+        rows[broken][2] = broken == "restart"
+    got = labels.barrier(rows, M1, 3 * MINUTE, np.full(len(rows), 0.01))[0]
+    assert math.isnan(got[0])
+    early = labels.barrier(rows, M1, 3 * MINUTE, np.full(len(rows), math.nan))[0]
+    assert np.isnan(early).all()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6))
+def test_a_barrier_is_what_a_plain_loop_finds(seed: int, span: int) -> None:
+    draw = np.random.default_rng(seed)
+    rows = path((100 * np.exp(np.cumsum(0.01 * draw.normal(size=30)))).tolist())
+    rows["high"] *= np.exp(0.01 * draw.random(30))
+    rows["low"] *= np.exp(-0.01 * draw.random(30))
+    got, known_at = labels.barrier(rows, M1, span * MINUTE, np.full(30, 0.015))
+    for row in range(30 - span):
+        up, down = rows["close"][row] * math.exp(0.015), rows["close"][row] * math.exp(-0.015)
+        ahead = rows[row + 1 : row + 1 + span]
+        met = [(high >= up, low <= down) for high, low in zip(ahead["high"], ahead["low"], strict=True)]
+        first = next((step for step, pair in enumerate(met) if any(pair)), None)
+        if first is None:
+            assert (got[row], known_at[row]) == (1.0, rows["close_time"][row] + span * MINUTE)
+        elif all(met[first]):
+            assert math.isnan(got[row])
+        else:
+            assert (got[row], known_at[row]) == (2.0 if met[first][0] else 0.0, ahead["close_time"][first])

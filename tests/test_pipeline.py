@@ -53,7 +53,8 @@ def assert_same(left: tuple[dict[str, Records], bytes], right: tuple[dict[str, R
     assert left[1] == right[1]
 
 
-WHOLE = run([TAPE])
+START = Decision(NAME, DecisionKind.START, 0, int(TAPE.trade_id[0]))
+WHOLE = run([START, TAPE])
 
 
 def test_the_tape_gives_something() -> None:
@@ -65,7 +66,7 @@ def test_the_tape_gives_something() -> None:
 @given(st.lists(st.integers(1, len(TAPE) - 1), max_size=20))
 def test_cuts_and_resumes_change_nothing(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(TAPE)]
-    assert_same(run([part for a, b in pairwise(edges) for part in (TAPE.take(slice(a, b)), None)]), WHOLE)
+    assert_same(run([START, *(part for a, b in pairwise(edges) for part in (TAPE.take(slice(a, b)), None))]), WHOLE)
 
 
 @settings(max_examples=15)
@@ -73,9 +74,8 @@ def test_cuts_and_resumes_change_nothing(cuts: list[int]) -> None:
 def test_order_and_repeats_change_nothing(seed: int) -> None:
     rng = np.random.default_rng(seed)
     order = np.concatenate([rng.permutation(len(TAPE)), rng.integers(0, len(TAPE), 500)])
-    start = Decision(NAME, DecisionKind.START, 0, int(TAPE.trade_id[0]))
     parts = [TAPE.take(part) for part in np.array_split(order, 7)]
-    assert_same(run([start, *parts]), WHOLE)
+    assert_same(run([START, *parts]), WHOLE)
 
 
 def test_a_prefix_of_the_tape_gives_a_prefix_of_the_outputs() -> None:
@@ -106,9 +106,9 @@ def test_a_gap_given_up_is_replayed_from_its_decision() -> None:
     holed = TAPE.take(np.r_[0:1000, 1010:4000])
     missing = int(TAPE.trade_id[1000]), int(TAPE.trade_id[1009])
     decision = Decision(NAME, DecisionKind.GIVE_UP, missing[0] - 1, missing[1])
-    live = run([holed, decision])
-    replayed = run([holed.take(slice(0, 1000)), decision, None, holed.take(slice(1000, None))])
-    before = run([Decision(NAME, DecisionKind.START, 0, 1), decision, holed])
+    live = run([START, holed, decision])
+    replayed = run([START, holed.take(slice(0, 1000)), decision, None, holed.take(slice(1000, None))])
+    before = run([START, decision, holed])
     assert_same(live, replayed)
     assert_same(live, before)
     incomplete = live[0]["1m"][~live[0]["1m"]["complete"]]["open_time"]

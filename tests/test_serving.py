@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.windowed import Windowed
 
 from tapeline.clock import DAY, MINUTE, ManualClock
 from tapeline.config import Settings, load_settings
@@ -16,8 +18,10 @@ from tapeline.errors import NotEnoughData, UnknownName, UsageError
 from tapeline.explain import explain, recompute
 from tapeline.importing import import_files
 from tapeline.learning.artifact import model_name
+from tapeline.learning.fitting import fit
 from tapeline.learning.folds import WalkForward
-from tapeline.model_rows import leaks_of, learning_set, model_rows
+from tapeline.model_rows import dataset_of, leaks_of, learning_set, model_rows
+from tapeline.models import base
 from tapeline.pipeline import Pipeline
 from tapeline.recorder import Recorder
 from tapeline.registry import Registry
@@ -115,11 +119,29 @@ def test_a_tampered_prediction_is_found(champion_of: tuple[MemoryStore, Run], se
     store.upsert("predictions", rows.from_predictions([made]))
 
 
-def test_live_predictions_are_those_of_training_rows_and_of_a_replay(settings: Settings, tmp_path: Path) -> None:
-    store, _ = trained(settings, tmp_path)
+def look_back(store: MemoryStore, settings: Settings, run: Run) -> None:
+    """Let a model answer that looks at the last 7 rows."""
+    before = next(one for one in run.training.artifacts if one.target == "return")
+    data = dataset_of(model_rows(store, settings, NAME, "1m", learning_set("bars", "1m", 5 * MINUTE)), 5 * MINUTE)
+    model = fit(Windowed, data.for_target("return", Windowed.window), seed=1)
+    made = replace(before, model="windowed", content=model.dump().decode())
+    Registry(store).register(made, now=CLOCK.now())
+    Registry(store).promote(made.name, made.version, now=CLOCK.now())
+
+
+@pytest.mark.parametrize("window", [1, 7])
+def test_live_predictions_are_those_of_training_rows_and_of_a_replay(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int
+) -> None:
+    entry = EntryPoint("theirs", "tests.windowed", "tapeline.models")
+    monkeypatch.setattr(base, "entry_points", lambda group: [entry])
+    store, run = trained(settings, tmp_path, models=("huber", "logistic"))
+    if window > 1:
+        look_back(store, settings, run)
     recorder = Recorder(store, settings, clock=CLOCK, load_model=champion_loader(store))
     lane = recorder.lane(NAME)
     champion = Champion.of(store, model_name(NAME, "1m", 5 * MINUTE))
+    assert champion.predictor.window == window
     closed = int(lane.pipeline.running()["1m"]["open_time"][0])
     position = lane.pipeline.ledger.next_id - 1
     with store.transaction():
@@ -139,6 +161,10 @@ def test_live_predictions_are_those_of_training_rows_and_of_a_replay(settings: S
     report = verify(store, settings)
     assert report.findings == []
     assert report.checked["predictions"] == len(live)
+    told = explain(store, settings, live[len(live) // 2].id)
+    assert told["matches"], told["differences"]
+    (newest,) = predict_latest(store, settings, NAME, clock=CLOCK)
+    assert (newest.id, newest.value) == (live[-1].id, live[-1].value)
 
 
 def test_a_model_without_a_loader_is_refused(settings: Settings) -> None:
@@ -152,7 +178,7 @@ def test_a_model_without_a_loader_is_refused(settings: Settings) -> None:
 
 def test_a_run_without_an_edge_keeps_the_baseline(settings: Settings, tmp_path: Path) -> None:
     store, run = trained(settings, tmp_path, models=())
-    assert run.training.report["champion"] in {"last_price", "momentum", "mean_reversion"}
+    assert run.training.report["champion"] in {"last_price", "drift", "momentum", "mean_reversion", "seasonal"}
     assert not run.training.report["promoted"]
     (made,) = predict_latest(store, settings, NAME, clock=CLOCK)
     assert explain(store, settings, made.id)["matches"]

@@ -142,8 +142,11 @@ def test_models_are_picked_by_name_and_baselines_always_run() -> None:
     names = {(kind.name, kind.target) for kind in pick_models(TrainSettings(models=("huber",)))}
     assert names == {
         ("last_price", "return"),
+        ("drift", "return"),
         ("momentum", "return"),
         ("mean_reversion", "return"),
+        ("seasonal", "return"),
+        ("seasonal", "direction"),
         ("majority", "direction"),
         ("momentum", "direction"),
         ("mean_reversion", "direction"),
@@ -153,7 +156,9 @@ def test_models_are_picked_by_name_and_baselines_always_run() -> None:
 
 
 def test_an_unknown_model_lists_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match="model oracle: is not known: expected one of huber, last_price, lightgbm, "):
+    with pytest.raises(
+        UnknownName, match="model oracle: is not known: expected one of .*huber, last_price, lightgbm, "
+    ):
         train(planted(1, 700), TrainSettings(models=("huber", "oracle")))
 
 

@@ -324,6 +324,11 @@ class CandleFold:
         self._grids["incomplete"] = 1
         self._grids["hole"] = 1
 
+    @property
+    def next_close(self) -> int | None:
+        """Return when the first of the running candles ends, None before the first trade."""
+        return int(self._grids["close_time"].min()) if self._grids["started"].all() else None
+
     def running(self) -> list[Records]:
         """Return each timeframe's running candle as it stands, without closing it (none before the first trade)."""
         shown: list[Records] = []

@@ -20,7 +20,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from tapeline.clock import parse_duration
+from tapeline.clock import format_duration, parse_duration
 from tapeline.errors import UnknownName, UsageError
 from tapeline.types import Timeframe, check_instrument
 
@@ -53,10 +53,13 @@ class Settings(BaseSettings):
             serves both the WebSocket and REST, unless ``*_rest_url`` says otherwise).
         kraken_feed, coinbase_feed, binance_feed, massive_feed: which of the venue's feeds is followed.
         massive_key: the user's key at Massive.
+        predict: what is foretold of every instrument that is followed, as timeframe/horizon.
+        retrain: how often models are trained anew while the process runs.
         host, port: where the page and the API are served.
         token: what writes, and any use from another machine, must show; none: writes are refused.
         cors: origins that may call the API from a browser.
         sql: whether the API answers read-only SQL.
+        rate_limit: how many requests a second one client of the API may make on average; 0: any number.
     """
 
     model_config = SettingsConfigDict(env_prefix="TAPELINE_", env_ignore_empty=True, extra="forbid", frozen=True)
@@ -77,7 +80,7 @@ class Settings(BaseSettings):
     gap_timeout: str = "1m"
     quiet_grace: str = "2s"
     queue: int = Field(1024, ge=1, le=1 << 20)
-    state_interval: str = "1s"
+    state_interval: str = "10s"
     backoff_cap: str = "30s"
     backfill: str = "1h"
     kraken_url: str = ""
@@ -93,13 +96,16 @@ class Settings(BaseSettings):
     massive_rest_url: str = ""
     massive_feed: str = ""
     massive_key: SecretStr = SecretStr("")
+    predict: Names = ("1m/5m",)
+    retrain: str = "6h"
     host: str = "127.0.0.1"
     port: int = Field(8787, ge=0, le=65535)
     token: SecretStr = SecretStr("")
     cors: Names = ()
     sql: bool = False
+    rate_limit: int = Field(1000, ge=0)
 
-    @field_validator("timeframes", "feature_sets", "instruments", "cors", mode="before")
+    @field_validator("timeframes", "feature_sets", "instruments", "cors", "predict", mode="before")
     @classmethod
     def _split_names(cls, names: object) -> object:
         """Read ``1m 5m`` and ``1m,5m`` as lists too: that is how an environment variable gives them."""
@@ -115,6 +121,16 @@ class Settings(BaseSettings):
     def _check_instruments(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(check_instrument(name) for name in names))
 
+    @field_validator("predict")
+    @classmethod
+    def _check_predict(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            timeframe, _, horizon = name.partition("/")
+            step = Timeframe.parse(timeframe).step
+            if parse_duration(horizon, where=f"settings predict {name}") % step:
+                raise ValueError(f"a horizon that is a multiple of {format_duration(step)}, such as 1m/5m")
+        return tuple(dict.fromkeys(names))
+
     @field_validator(
         "reorder_window",
         "max_quiet",
@@ -124,6 +140,7 @@ class Settings(BaseSettings):
         "state_interval",
         "backoff_cap",
         "backfill",
+        "retrain",
     )
     @classmethod
     def _check_duration(cls, text: str, about: ValidationInfo) -> str:

@@ -12,10 +12,12 @@ import numpy as np
 
 from tapeline.errors import BrokenInvariant
 from tapeline.learning.dataset import Dataset
+from tapeline.learning.fitting import fit
 from tapeline.learning.folds import Fold
 from tapeline.learning.metrics import METRICS, Metric
 from tapeline.learning.resample import BlockBootstrap, Interval, block_length
 from tapeline.models.base import Model
+from tapeline.models.targets import TARGETS
 from tapeline.types import Float
 
 _ROUNDING = 1e-9
@@ -90,12 +92,10 @@ def walk(dataset: Dataset, labels: Float, folds: Sequence[Fold], kind: type[Mode
         BrokenInvariant: it says something that is not a number, or no probability.
     """
     for fold in folds:
-        model = kind().fit(
-            dataset.inputs[fold.train], labels[fold.train], seed=seed, overlap=dataset.overlap, past=dataset.past
-        )
-        said = model.predict(dataset.inputs[fold.test])
-        good = np.isfinite(said) if kind.target == "return" else (said > 0) & (said < 1)
-        if said.shape != labels[fold.test].shape or not good.all():
+        model = fit(kind, dataset, seed=seed, rows=fold.train, labels=labels)
+        said = model.predict(dataset.shown(kind, fold.test))
+        good = TARGETS[kind.target].usable(said)
+        if len(said) != len(labels[fold.test]) or not good.all():
             rule = "one finite number a row" if kind.target == "return" else "one number inside (0, 1) a row"
             where = f"model {kind.name} ({kind.target}) fold {fold.number}"
             was = f"{int((~good).sum())} others of {good.size}"

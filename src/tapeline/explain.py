@@ -87,20 +87,21 @@ def explain(store: Store, settings: Settings, prediction_id: str) -> dict[str, A
             was="none",
         )
     row = int(place[0])
-    said = champion.predict(stored.instrument, _one_row(data.rows, row), data.candles["close"][row : row + 1])
-    differences = list(_differences(stored, said[0] if said else None))
+    seen = slice(max(0, row + 1 - champion.predictor.window), row + 1)
+    said = champion.predict(stored.instrument, _part(data.rows, seen), data.candles["close"][seen])
+    differences = list(_differences(stored, said[-1] if said and said[-1].as_of == stored.as_of else None))
     return {
         "prediction": asdict(stored),
         "matches": not differences,
         "differences": [asdict(finding) for finding in differences],
         "candle": {key: data.candles[key][row].item() for key in data.candles.dtype.names or ()},
         "features": dict(zip(data.features.names, data.rows.values[row].tolist(), strict=True)),
-        "explanation": champion.predictor.explain(data.inputs[row]),
+        "explanation": champion.predictor.explain(data.inputs[seen], as_of=data.rows.as_of[seen]),
     }
 
 
-def _one_row(made: FeatureRows, row: int) -> FeatureRows:
-    return FeatureRows(made.as_of[row : row + 1], made.values[row : row + 1], made.complete[row : row + 1])
+def _part(made: FeatureRows, rows_seen: slice) -> FeatureRows:
+    return FeatureRows(made.as_of[rows_seen], made.values[rows_seen], made.complete[rows_seen])
 
 
 def _by_id(store: Store, prediction_id: str) -> Prediction:

@@ -121,6 +121,10 @@ class FeatureSet:
         """Return the set as JSON: what a model's record keeps."""
         return json.dumps({"name": self.name, "features": list(self.features), "learning": self.learning})
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel to another process as the definition: indicators hold functions that cannot."""
+        return type(self).from_definition, (self.definition,)
+
     def extended(self, feature: str) -> Self:
         """Return the set with one more feature at its end, or itself if it has that already."""
         extra = type(self).of([feature], name=self.name)

@@ -61,7 +61,8 @@ class Intervals:
 
     def holes(self) -> list[tuple[int, int]]:
         """Return what is missing between the intervals, in order."""
-        return [(int(a) + 1, int(b) - 1) for a, b in zip(self._spans[:-1, 1], self._spans[1:, 0], strict=True)]
+        firsts, lasts = self._spans[:-1, 1] + 1, self._spans[1:, 0] - 1
+        return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
 
     def to_array(self) -> NDArray[np.int64]:
         """Return the intervals as n x 2 integers."""
@@ -91,6 +92,27 @@ def overlaps(left: list[tuple[int, int]], right: list[tuple[int, int]]) -> Itera
             if other[0] > last:
                 break
             yield max(first, other[0]), min(last, other[1])
+
+
+def without(left: list[tuple[int, int]], right: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield what is in the first of two sorted lists of disjoint intervals and not in the second.
+
+    >>> list(without([(1, 5), (8, 9)], [(4, 8)]))
+    [(1, 3), (9, 9)]
+    """
+    at = 0
+    for first, last in left:
+        while at < len(right) and right[at][1] < first:
+            at += 1
+        rest = first
+        for other in islice(right, at, None):
+            if other[0] > last:
+                break
+            if other[0] > rest:
+                yield rest, other[0] - 1
+            rest = other[1] + 1
+        if rest <= last:
+            yield rest, last
 
 
 def _merged(spans: Int) -> Int:

@@ -1,13 +1,17 @@
 """Labels: what became of an instrument a horizon later, in time and never by counting rows.
 
-A label of the row at ``as_of`` is known at ``as_of + horizon``, not before: that instant travels with it.
+A label of the row at ``as_of`` is known at ``as_of + horizon``, not before (that of `barrier` perhaps earlier): the
+instant travels with it.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from numba import njit
+from numpy.lib.stride_tricks import sliding_window_view
 
 from tapeline.clock import format_duration
 from tapeline.errors import InputError, UsageError
@@ -101,6 +105,98 @@ def direction(returns: Float) -> Float:
     [1.0, nan, 0.0, nan]
     """
     return np.where(np.isnan(returns) | (returns == 0), np.nan, (returns > 0).astype(np.float64))
+
+
+def recent_volatility(candles: Records, timeframe: Timeframe, window: int = 60) -> Float:
+    """Return each candle's volatility per step, known at its close: the root mean square of the last log returns.
+
+    ``sqrt(mean(r_1^2 ... r_window^2))`` of the returns over one step; NaN where one of them is unknown. Over a horizon
+    of h steps it is ``sqrt(h)`` times that.
+    """
+    squares = past_return(candles, timeframe, timeframe.step) ** 2
+    values = np.full(len(candles), np.nan)
+    if len(candles) >= window:
+        values[window - 1 :] = np.sqrt(sliding_window_view(squares, window).mean(axis=1))
+    return values
+
+
+def volatility(candles: Records, timeframe: Timeframe, horizon: int) -> tuple[Float, Int]:
+    """Label each candle with the realised volatility over the horizon after it.
+
+    ``sqrt(r_1^2 + ... + r_h^2)`` of the h log returns over one step; see `forward_return` for what is given, returned
+    and refused. NaN where one of these returns is unknown.
+    """
+    steps = horizon_rows(timeframe, horizon)
+    squares = past_return(candles, timeframe, timeframe.step) ** 2
+    labels = np.full(len(candles), np.nan)
+    if len(candles) > steps:
+        labels[:-steps] = np.sqrt(sliding_window_view(squares[1:], steps).sum(axis=1))
+    labels[_matching(candles, horizon) < 0] = np.nan
+    return labels, candles["close_time"] + horizon
+
+
+def direction3(returns: Float, band: Float | float = 0.001) -> Float:
+    """Turn returns into three classes: 0 below the dead band, 1 inside it, 2 above; NaN where either is unknown.
+
+    Args:
+        returns: log returns over the horizon (n).
+        band: half the width of the dead band, as a log return: one for all or one per row, then known at ``as_of``,
+            such as a multiple of `recent_volatility`.
+
+    >>> direction3(np.array([-0.002, 0.0005, 0.002, np.nan])).tolist()
+    [0.0, 1.0, 2.0, nan]
+    """
+    unknown = np.isnan(returns) | np.isnan(band)
+    return np.where(unknown, np.nan, 1.0 + (returns > band) - (returns < -np.asarray(band)))
+
+
+def barrier(candles: Records, timeframe: Timeframe, horizon: int, width: Float) -> tuple[Float, Int]:
+    """Label each candle with the barrier that the price meets first (triple barrier).
+
+    The barriers are ``close * exp(-width)``, ``close * exp(+width)`` and the end of the horizon. Met by the low or the
+    high of a later candle.
+
+    Args:
+        candles: n records of `CANDLE`, ``close_time`` strictly rising.
+        timeframe: the grid of the candles.
+        horizon: ns, a positive multiple of the grid's step.
+        width: distance of the barriers as a log return (n), known at ``as_of``; NaN gives no label.
+
+    Returns:
+        The labels (n): 0 lower, 1 neither, 2 upper; NaN where a candle on the way is missing or incomplete, and where
+        one candle meets both, as nobody can tell which came first. And ``known_at`` (n), ns UTC: the close of the
+        candle that met it, at the latest ``as_of + horizon``.
+
+    Source: Lopez de Prado (2018), Advances in financial machine learning, section 3.4.
+    """
+    steps = horizon_rows(timeframe, horizon)
+    _matching(candles, horizon)
+    labels, waited = _first_met(np.ascontiguousarray(candles), width, steps, timeframe.step)
+    return labels, candles["close_time"] + np.where(waited > 0, waited * timeframe.step, horizon)
+
+
+@njit(cache=True, nogil=True)
+def _first_met(candles: Any, width: Any, steps: int, step: int) -> Any:
+    """Return the label of each row, and after how many steps it was known (0 where it is not)."""
+    labels = np.full(len(candles), np.nan)
+    waited = np.zeros(len(candles), np.int64)
+    for row in range(len(candles)):
+        lower, upper = candles[row].close * np.exp(-width[row]), candles[row].close * np.exp(width[row])
+        if not (candles[row].complete and lower > 0.0 and upper < np.inf):
+            continue
+        for later in range(row + 1, min(row + steps + 1, len(candles))):
+            candle = candles[later]
+            aside = candle.close_time - candles[row].close_time != (later - row) * step
+            if aside or candle.restart or not candle.complete:
+                break
+            low, high = candle.low <= lower, candle.high >= upper
+            if low and high:
+                break
+            if low or high or later - row == steps:
+                labels[row] = 2.0 if high else 0.0 if low else 1.0
+                waited[row] = later - row
+                break
+    return labels, waited
 
 
 def _matching(candles: Records, horizon: int) -> Int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tapeline.pipeline import Pipeline
 from tapeline.tape import TapeInfo
-from tapeline.types import Counters
+from tapeline.types import Counters, GapStatus
 
 WHOLE = ""
 """A stored state that stands at the end of the tape; other states are marked with what must be done."""
@@ -18,20 +18,24 @@ FOLDING = "folding: "
 BEHIND = "a candle of its time was closed"
 """Why a trade that is on the tape is among the late trades too."""
 
+Span = tuple[int, int]
+
 
 @dataclass(slots=True)
 class Lane:
     """One instrument under way: its pipeline, and what is known of its tape.
 
-    ``gaps`` are the stored missing ids, first to last; ``given_up`` the first ids of those that were ever given up.
-    In ``bulk`` trades are kept without folding them: the whole tape is folded afterwards.
+    ``gaps`` are the missing ids as stored, ``unhealable`` those that the venue cannot give, ``given_up`` all that were
+    ever given up, each as (first, last). In ``bulk`` trades are kept without folding them: the whole tape
+    is folded afterwards.
     """
 
     tape: TapeInfo
     pipeline: Pipeline
     decisions: int = 0
-    gaps: dict[int, int] = field(default_factory=dict)
-    given_up: set[int] = field(default_factory=set)
+    gaps: dict[Span, GapStatus] = field(default_factory=dict)
+    unhealable: list[Span] = field(default_factory=list)
+    given_up: list[Span] = field(default_factory=list)
     stale: str = ""
     bulk: bool = False
     counters: Counters = field(default_factory=Counters)

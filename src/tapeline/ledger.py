@@ -55,7 +55,7 @@ class Admission:
         released: runs of trades in the order of the tape.
         accepted: trades that are new (released now or held back).
         repeats: trades whose id was seen before; the same content or another, which only the store can tell.
-        late: trades with an id not seen before whose moment has passed (without contiguous ids they may be repeats).
+        late: trades with an id not seen in time whose moment has passed (they may be repeats of late ones).
     """
 
     released: list[Run]
@@ -106,6 +106,15 @@ class Ledger:
             return (0, self.next_id - 1) if self.started else None
         watermark = self._watermark()
         return None if watermark == _UNSET else (watermark - 1, np.iinfo(np.int64).max)
+
+    @property
+    def moment(self) -> int | None:
+        """Return the position of a decision taken now: the newest id released, or the newest ts_event taken.
+
+        None before the first trade. A replay that has taken the tape up to there has released the same trades.
+        """
+        newest = self.next_id - 1 if self.contiguous and self.started else self._newest
+        return None if newest == _UNSET else newest
 
     def _watermark(self) -> int:
         return max(self._newest - self.reorder_window if self._newest != _UNSET else _UNSET, self._floor)
@@ -160,7 +169,7 @@ class Ledger:
         accepted = frame.take(fresh[~behind])
         late = frame.take(fresh[behind])
         repeats = frame.take(np.sort(np.r_[repeated, rows[known]]))
-        self.seen.add(ids[fresh])
+        self.seen.add(ids[fresh[~behind]])
         self._pending = _by_id(self._pending, accepted)
         return Admission(self._release_by_id(), accepted, repeats, late)
 
@@ -197,7 +206,9 @@ class Ledger:
         return min(void_end, int(spans[place, 0]) - 1) if place < len(spans) else void_end
 
     def _admit_by_time(self, frame: Frame) -> Admission:
-        newest = np.maximum.accumulate(np.r_[self._newest, frame.ts_event])
+        # What comes after the clock has passed it is late whatever else came: it does not move the newest.
+        on_tape = np.where(frame.ts_event < self._floor, self._newest, frame.ts_event)
+        newest = np.maximum.accumulate(np.r_[self._newest, on_tape])
         self._newest = int(newest[-1])
         # Saturating: before the first trade there is no watermark to fall behind.
         watermark = np.maximum(np.maximum(newest[:-1], _UNSET + self.reorder_window) - self.reorder_window, self._floor)

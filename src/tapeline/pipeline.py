@@ -28,7 +28,7 @@ MAX_AHEAD = MINUTE
 """A trade stamped further ahead of its receipt than this (ns) is quarantined."""
 
 _MAGIC = b"TAPELINE"
-_LAYOUT = 1
+_LAYOUT = 2
 
 
 class Predictor(Protocol):
@@ -137,6 +137,8 @@ class Pipeline:
         }
         self._load_model = load_model
         self._predictors: dict[str, tuple[Predictor, FeatureFold]] = {}
+        self.decisions = 0
+        """How many decisions were fed: with the ledger's position, how far on the tape it stands."""
 
     def feed(self, record: Frame | Decision) -> Outputs:
         """Take the next record of the tape and return all that follows from it.
@@ -155,6 +157,11 @@ class Pipeline:
         return dict(zip(self.layout.timeframes, self._candles.running(), strict=True))
 
     @property
+    def next_close(self) -> int | None:
+        """Return when the first of the running candles ends, None before the first trade."""
+        return self._candles.next_close
+
+    @property
     def models(self) -> list[str]:
         """Return the models that answer, as ``name@version``."""
         return [predictor.key for predictor, _ in self._predictors.values()]
@@ -167,6 +174,7 @@ class Pipeline:
 
     def _feed_decision(self, decision: Decision) -> Outputs:
         nothing = Frame.empty(self.instrument)
+        self.decisions += 1
         if decision.kind is DecisionKind.START:
             self.ledger.start(decision.value)
         elif decision.kind is DecisionKind.GIVE_UP:
@@ -222,7 +230,7 @@ class Pipeline:
         return _MAGIC + b"".join(struct.pack("<q", len(part)) + part for part in parts)
 
     def _sections(self) -> list[bytes]:
-        models = json.dumps(self.models).encode()
+        models = json.dumps([self.decisions, *self.models]).encode()
         folds = [*self._features.values(), *(fold for _, fold in self._predictors.values())]
         return [self.ledger.snapshot(), self._candles.snapshot(), models, *(fold.snapshot() for fold in folds)]
 
@@ -237,7 +245,8 @@ class Pipeline:
         self.ledger.restore(parts[1])
         self._candles.restore(parts[2])
         self._predictors = {}
-        for key in json.loads(parts[3]):
+        self.decisions, *models = json.loads(parts[3])
+        for key in models:
             self._answer_with(key, 0)
         folds = [*self._features.values(), *(fold for _, fold in self._predictors.values())]
         for fold, part in zip(folds, parts[4:], strict=True):
@@ -253,6 +262,16 @@ class Pipeline:
                     was=theirs.get(part),
                     next_step="rebuild it from the tape with: tapeline rebuild",
                 )
+
+
+def described(snapshot: bytes) -> dict[str, Any]:
+    """Return the description of the layout that a snapshot belongs to, as `Layout.describe` gave it.
+
+    Raises:
+        SnapshotMismatch: it is no snapshot.
+    """
+    layout: dict[str, Any] = json.loads(_split("pipeline", snapshot)[0])
+    return layout
 
 
 @njit(cache=True, nogil=True)

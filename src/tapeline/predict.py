@@ -12,8 +12,10 @@ import numpy as np
 from tapeline.clock import format_duration
 from tapeline.errors import UsageError
 from tapeline.learning.artifact import Artifact
+from tapeline.learning.windows import Stretch, columns_shown, shown
 from tapeline.models.base import Model
-from tapeline.types import Float, Int, Prediction
+from tapeline.models.targets import TARGETS
+from tapeline.types import Bool, Float, Int, Prediction, Timeframe
 
 
 def row_hash(row: Float) -> str:
@@ -32,11 +34,13 @@ def prediction_id(instrument: str, timeframe: str, horizon: int, as_of: int, mod
 
 
 class Predictor:
-    """Answer for one instrument, timeframe and horizon with the models of its two targets.
+    """Answer for one instrument, timeframe and horizon with one model for each of its targets.
+
+    It keeps nothing between two calls: who feeds it row by row gives a model that looks back the rows before, too.
 
     Args:
-        artifacts: one of target ``return``, and at most one of target ``direction``, for one task and one version of
-            one feature set.
+        artifacts: at most one of each target, for one task and one version of one feature set. A `Prediction` needs
+            one of target ``return`` and may have one of ``direction``; `says` answers for every target.
         paths: files with a user's own models.
 
     Raises:
@@ -46,13 +50,14 @@ class Predictor:
     def __init__(self, artifacts: Sequence[Artifact], *, paths: Sequence[str | Path] = ()) -> None:
         by_target = {artifact.target: artifact for artifact in artifacts}
         tasks = {(a.instrument, a.timeframe, a.horizon, a.feature_set, a.feature_version, a.columns) for a in artifacts}
-        if "return" not in by_target or len(by_target) < len(artifacts) or len(tasks) != 1:
-            rule = "one return model and at most one direction model of one task and feature version"
+        if len(by_target) < len(artifacts) or len(tasks) != 1:
+            rule = "at most one model of each target, of one task and feature version"
             raise UsageError("predictor", "has models that do not fit", expected=rule, was=[a.name for a in artifacts])
-        self.artifact = by_target["return"]
+        order = [target for target in TARGETS if target in by_target]
+        self.artifact = by_target[order[0]]
         self.artifacts: Mapping[str, Artifact] = by_target
-        order = sorted(by_target, reverse=True)
         self._models: Mapping[str, Model] = {target: by_target[target].open(paths) for target in order}
+        self._step = Timeframe.parse(self.artifact.timeframe).step
         self.model = "+".join(by_target[target].model for target in self._models)
         self.version = "+".join(by_target[target].version for target in self._models)
 
@@ -60,6 +65,11 @@ class Predictor:
     def columns(self) -> tuple[str, ...]:
         """Return the inputs in order."""
         return self.artifact.columns
+
+    @property
+    def window(self) -> int:
+        """Return how many rows the model that looks back furthest needs."""
+        return max(model.window for model in self._models.values())
 
     def check(self, feature_set: str, feature_version: str, columns: Sequence[str]) -> None:
         """Refuse rows of another feature set or version.
@@ -82,6 +92,8 @@ class Predictor:
     ) -> Prediction | None:
         """Return the prediction of one row; None while an input is unknown or a candle in its window incomplete.
 
+        A model that looks back never answers here: see `predict_rows`.
+
         Args:
             row: the inputs (k), in the order of `columns`.
             as_of: when they were known, ns UTC.
@@ -89,24 +101,71 @@ class Predictor:
             made_at: when the prediction is made, ns UTC.
             complete: whether the row's whole window is complete.
         """
-        made = self.predict_rows(row[None], as_of=np.array([as_of]), close=np.array([close]), made_at=made_at)
-        return made[0] if complete else None
+        instants, closes, whole = np.array([as_of]), np.array([close]), np.array([complete])
+        return self.predict_rows(row[None], as_of=instants, close=closes, made_at=made_at, complete=whole)[0]
 
-    def predict_rows(self, rows: Float, *, as_of: Int, close: Float, made_at: int | Int) -> list[Prediction | None]:
-        """Return the predictions of many rows (n x k): the same as one by one."""
+    def predict_rows(
+        self,
+        rows: Float,
+        *,
+        as_of: Int,
+        close: Float,
+        made_at: int | Int,
+        complete: Bool | None = None,
+        skip: int = 0,
+    ) -> list[Prediction | None]:
+        """Return the predictions of many rows (n x k): the same as one by one.
+
+        Args:
+            rows: the inputs in order of time (n x k).
+            as_of: when each was known, ns UTC (n).
+            close: the close at ``as_of`` (n).
+            made_at: when the predictions are made, ns UTC (one, or n).
+            complete: whether each row's whole window is complete (n); without it, all are.
+            skip: how many rows at the beginning are not asked about: they only stand before the others.
+
+        Returns:
+            One per row asked about; None where an input is unknown, a candle in the window incomplete, or where the model of
+            the return looks back and the rows do not.
+        """
+        said = self.says(rows, as_of=as_of, complete=complete, skip=skip)
+        nothing = np.full(len(rows), math.nan)
+        values, up = said.get("return", nothing), said.get("direction", nothing).tolist()
+        instants = np.broadcast_to(np.asarray(made_at, np.int64), len(rows))
+        made: list[Prediction | None] = [None] * len(rows)
+        for row in np.flatnonzero(~np.isnan(values)).tolist():
+            when = (int(as_of[row]), int(instants[row]))
+            made[row] = self._prediction(rows[row], when, float(close[row]), float(values[row]), up[row])
+        return made[skip:]
+
+    def says(self, rows: Float, *, as_of: Int, complete: Bool | None = None, skip: int = 0) -> dict[str, Float]:
+        """Return what each model says of each row, by target: n numbers, or n x classes; NaN where it cannot.
+
+        Args:
+            rows: the inputs in order of time (n x k).
+            as_of: when each was known, ns UTC (n).
+            complete: whether each row's whole window is complete (n); without it, all are.
+            skip: how many rows at the beginning are not asked about: they only stand before the others.
+
+        Raises:
+            UsageError: the rows have another number of inputs.
+        """
         if rows.ndim != 2 or rows.shape[1] != len(self.columns):
             raise UsageError(
                 f"model {self.artifact.name}", "has other inputs", expected=f"n x {len(self.columns)}", was=rows.shape
             )
-        known = np.flatnonzero(np.isfinite(rows).all(axis=1))
-        said = {target: model.predict(rows[known]).tolist() for target, model in self._models.items()}
-        up = said.get("direction", [math.nan] * len(known))
-        instants = np.broadcast_to(np.asarray(made_at, np.int64), len(rows))
-        made: list[Prediction | None] = [None] * len(rows)
-        for row, value, p_up in zip(known.tolist(), said["return"], up, strict=True):
-            when = (int(as_of[row]), int(instants[row]))
-            made[row] = self._prediction(rows[row], when, float(close[row]), value, p_up)
-        return made
+        seen = Stretch(rows, as_of, np.ones(len(rows), np.bool_) if complete is None else complete)
+        lengths = seen.run_lengths(self._step)
+        lengths[:skip] = 0
+        return {target: self._said(model, seen, lengths) for target, model in self._models.items()}
+
+    @staticmethod
+    def _said(model: Model, seen: Stretch, lengths: Int) -> Float:
+        at = np.flatnonzero(lengths >= model.window)
+        answers = model.predict(shown(type(model), seen.inputs, seen.as_of, at))
+        said = np.full((len(seen), *answers.shape[1:]), math.nan)
+        said[at] = answers
+        return said
 
     def _prediction(self, row: Float, when: tuple[int, int], close: float, value: float, p_up: float) -> Prediction:
         ours = self.artifact
@@ -131,29 +190,41 @@ class Predictor:
             row_hash=row_hash(row),
         )
 
-    def explain(self, row: Float) -> dict[str, object]:
+    def explain(self, rows: Float, *, as_of: Int | None = None) -> dict[str, object]:
         """Return what each model saw and what each input added, largest first, as plain JSON values.
 
         ``base`` and ``contributions`` add up to the prediction in ``unit`` (log return, or log odds of going up).
+
+        Args:
+            rows: the inputs of the row (k), or also of those before it (n x k), the oldest first.
+            as_of: when each was known, ns UTC (n); needed by models that look back or at the time of day.
+
+        Raises:
+            UsageError: an input is unknown, or the rows do not go back as far as a model looks.
         """
-        if row.shape != (len(self.columns),) or not np.isfinite(row).all():
-            rule = f"{len(self.columns)} finite inputs"
-            raise UsageError(f"model {self.artifact.name}", "cannot explain the row", expected=rule, was=row.shape)
+        given = np.atleast_2d(rows)
+        good = given.shape[1] == len(self.columns) and np.isfinite(given).all() and len(given) >= self.window
+        if not good:
+            rule = f"{len(self.columns)} finite inputs" + (f" of {self.window} rows" if self.window > 1 else "")
+            raise UsageError(f"model {self.artifact.name}", "cannot explain the row", expected=rule, was=rows.shape)
+        instants = np.zeros(len(given), np.int64) if as_of is None else as_of
         return {
             "task": self.artifact.name,
             "horizon": format_duration(self.artifact.horizon),
-            "row_hash": row_hash(row),
-            "targets": {target: self._explained(target, row) for target in self._models},
+            "row_hash": row_hash(given[-1]),
+            "targets": {target: self._explained(target, given, instants) for target in self._models},
         }
 
-    def _explained(self, target: str, row: Float) -> dict[str, object]:
+    def _explained(self, target: str, rows: Float, as_of: Int) -> dict[str, object]:
         model, artifact = self._models[target], self.artifacts[target]
-        told = model.explain(row)
-        parts = sorted(zip(self.columns, row.tolist(), told.contributions, strict=True), key=lambda part: -abs(part[2]))
+        (seen,) = shown(type(model), rows, as_of, np.array([len(rows) - 1]))
+        told, newest = model.explain(seen), np.atleast_2d(seen)[-1].tolist()
+        columns = columns_shown(type(model), self.columns)
+        parts = sorted(zip(columns, newest, told.contributions, strict=True), key=lambda part: -abs(part[2]))
         return {
             "model": artifact.model,
             "version": artifact.version,
-            "prediction": float(model.predict(row[None])[0]),
+            "prediction": model.predict(seen[None])[0].tolist(),
             "unit": told.unit,
             "base": told.base,
             "contributions": [{"column": name, "value": value, "added": added} for name, value, added in parts],

@@ -6,18 +6,21 @@ and what is stored is always what the pipeline gave.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from tapeline.clock import Clock, parse_duration
+from tapeline.clock import Clock, format_duration, parse_duration
 from tapeline.config import Settings
 from tapeline.errors import UsageError
 from tapeline.features import FeatureSet
-from tapeline.lane import STALE, Lane
-from tapeline.pipeline import Layout, LoadModel, Outputs, Pipeline
+from tapeline.intervals import Intervals, overlaps, without
+from tapeline.lane import STALE, WHOLE, Lane, Span
+from tapeline.pipeline import Layout, LoadModel, Outputs, Pipeline, described
 from tapeline.stores import rows
 from tapeline.stores.base import Store
-from tapeline.tape import Record, TapeInfo, decisions, info, instruments
+from tapeline.stores.outbox import Outbox
+from tapeline.tape import Record, TapeInfo, decisions, info, instruments, resume
 from tapeline.trade_writer import TradeWriter
 from tapeline.types import Decision, DecisionKind, Frame, GapStatus, venue_of
 
@@ -40,6 +43,24 @@ def layout_of(
     )
 
 
+def settings_of(snapshot: bytes, settings: Settings) -> Settings:
+    """Return the settings with everything in which the layout of a stored state differs from them.
+
+    Raises:
+        SnapshotMismatch: it is no snapshot.
+    """
+    layout = described(snapshot)
+    stored = {
+        "timeframes": tuple(layout["timeframes"]),
+        "feature_sets": tuple(layout["feature sets"]),
+        **{
+            name: format_duration(layout[name.replace("_", " ")])
+            for name in ("reorder_window", "max_quiet", "max_ahead")
+        },
+    }
+    return settings.model_copy(update=stored)
+
+
 class Recorder:
     """Drive pipelines and commit their outputs.
 
@@ -52,7 +73,8 @@ class Recorder:
 
     def __init__(self, store: Store, settings: Settings, *, clock: Clock, load_model: LoadModel | None = None) -> None:
         self.store = store
-        self.trades = TradeWriter(store)
+        self._outbox = Outbox(store)
+        self.trades = TradeWriter(store, self._outbox)
         self.settings = settings
         self._clock = clock
         self._load_model = load_model
@@ -70,9 +92,9 @@ class Recorder:
         Raises:
             UsageError: the store holds the instrument with ids of another kind.
         """
-        if instrument not in self._lanes:
-            self._lanes[instrument] = self._open(instrument, id_kind, contiguous)
-        lane = self._lanes[instrument]
+        lane = self._lanes.get(instrument)
+        if lane is None:
+            lane = self._lanes[instrument] = self._open(instrument, id_kind, contiguous)
         if contiguous is not None and lane.tape.id_kind != id_kind:
             raise UsageError(
                 f"{instrument} trade ids",
@@ -86,6 +108,11 @@ class Recorder:
     def lanes(self) -> list[Lane]:
         """Return the lanes in use."""
         return list(self._lanes.values())
+
+    def forget(self) -> None:
+        """Leave all lanes: what they hold is ahead of a transaction that failed; they are opened anew when needed."""
+        self._lanes.clear()
+        self._outbox.clear()
 
     def layout(self, *, contiguous: bool) -> Layout:
         """Return the layout for instruments whose ids are contiguous, or not."""
@@ -112,18 +139,20 @@ class Recorder:
         lane = Lane(tape, self.pipeline(tape))
         taken = decisions(self.store, tape.instrument)
         lane.decisions = len(taken)
-        lane.given_up = {entry.position + 1 for entry in taken if entry.kind is DecisionKind.GIVE_UP}
+        lane.given_up = [(one.position + 1, one.value) for one in taken if one.kind is DecisionKind.GIVE_UP]
         gaps = self.store.read("gaps", instrument=tape.instrument).to_pylist()
-        lane.gaps = {gap["first_missing"]: gap["last_missing"] for gap in gaps if gap["status"] != GapStatus.HEALED}
+        lane.gaps = {_span(gap): GapStatus(gap["status"]) for gap in gaps if gap["status"] != GapStatus.HEALED}
+        lane.unhealable = [span for span, status in lane.gaps.items() if status is GapStatus.UNHEALABLE]
         stored = self.store.read("states", instrument=tape.instrument).to_pylist()
-        if not stored:
-            return lane
-        mark, layout = stored[0]["layout"].rsplit("/", 1)
-        lane.stale = mark
+        mark, layout = stored[0]["layout"].rsplit("/", 1) if stored else (WHOLE, lane.pipeline.layout.hash)
         if layout != lane.pipeline.layout.hash:
             lane.stale = f"{STALE}the settings or the code of a feature changed"
-        else:
+            return lane
+        lane.stale = mark
+        if stored:
             lane.pipeline.restore(stored[0]["snapshot"])
+        if not lane.stale:
+            resume(self.store, tape, lane.pipeline, rows=self.settings.flush_rows)
         return lane
 
     def feed(self, lane: Lane, record: Record, *, keep_behind: bool = False) -> Outputs:
@@ -135,24 +164,32 @@ class Recorder:
             keep_behind: whether new trades whose moment has passed join the tape (an import, which folds anew
                 afterwards) or go to the late trades (live).
         """
+        outputs = self.fold(lane, record, keep_behind=keep_behind)
+        self.flush()
+        return outputs
+
+    def fold(self, lane: Lane, record: Record, *, keep_behind: bool = False) -> Outputs:
+        """Feed one record, and collect what follows from it until `flush`: one record a lane between two of these."""
         if lane.bulk and isinstance(record, Frame):
             return self.trades.write_unfolded(lane, record)
         if isinstance(record, Decision):
-            self.store.append("decisions", rows.from_decisions([record], first_seq=lane.decisions))
+            self._outbox.add("decisions", rows.from_decisions([record], first_seq=lane.decisions))
             lane.decisions += 1
             if record.kind is DecisionKind.GIVE_UP:
-                lane.given_up.add(record.position + 1)
+                lane.given_up = sorted([*lane.given_up, (record.position + 1, record.value)])
         elif lane.tape.contiguous and not lane.pipeline.ledger.started and len(record):
             first = int(record.trade_id.min())
-            self.feed(lane, Decision(lane.tape.instrument, DecisionKind.START, first - 1, first))
-        again = Frame.empty(lane.tape.instrument)
+            self.fold(lane, Decision(lane.tape.instrument, DecisionKind.START, first - 1, first))
         if isinstance(record, Frame) and not lane.tape.contiguous:
-            record, again = self.trades.part(record)
+            record = self.trades.part(lane, record)
         outputs = lane.pipeline.feed(record)
         self.trades.write(lane, outputs, keep_behind=keep_behind)
-        self.trades.write_again(lane, again, keep_behind=keep_behind)
-        self.write_derived(lane, outputs)
+        self._add_derived(lane, outputs)
         return outputs
+
+    def flush(self) -> None:
+        """Write what was collected, inside the caller's transaction."""
+        self._outbox.flush()
 
     def keep_unfolded(self, lane: Lane) -> None:
         """From now on keep trades without folding them: they come in too little order to hold back the others."""
@@ -163,42 +200,68 @@ class Recorder:
 
     def write_derived(self, lane: Lane, outputs: Outputs) -> None:
         """Write candles, features and predictions, inside the caller's transaction."""
+        self._add_derived(lane, outputs)
+        self.flush()
+
+    def _add_derived(self, lane: Lane, outputs: Outputs) -> None:
         name = lane.tape.instrument
         for timeframe, candles in outputs.candles.items():
-            self.store.append("candles", rows.from_candles(name, timeframe, candles))
+            self._outbox.add("candles", rows.from_candles(name, timeframe, candles))
         versions = {features.name: features.version for features in lane.pipeline.layout.sets}
         for (timeframe, feature_set), values in outputs.features.items():
-            self.store.append(
-                "features", rows.from_features(name, timeframe, feature_set, versions[feature_set], values)
-            )
+            table = rows.from_features(name, timeframe, feature_set, versions[feature_set], values)
+            self._outbox.add("features", table)
         if outputs.predictions:
             now = self._clock.now()
-            made = [replace(prediction, made_at=now) for prediction in outputs.predictions]
-            self.store.append("predictions", rows.from_predictions(made))
+            outputs.predictions = [replace(prediction, made_at=now) for prediction in outputs.predictions]
+            self._outbox.add("predictions", rows.from_predictions(outputs.predictions))
 
     def write_state(self, lane: Lane, *, gaps: bool = True) -> None:
         """Write the state of a lane and the gaps of its ledger, inside the caller's transaction."""
         if gaps:
-            self._write_gaps(lane)
-        layout = f"{lane.stale}/{lane.pipeline.layout.hash}"
-        state = {"instrument": lane.tape.instrument, "layout": layout, "snapshot": lane.pipeline.snapshot()}
-        self.store.upsert("states", rows.from_dicts("states", state))
+            self.write_gaps(lane)
+        self.write_states([lane])
 
-    def _write_gaps(self, lane: Lane) -> None:
-        """Bring the stored gaps up to date: one that was given up and is there now is healed, others just vanish."""
-        holes = dict(lane.pipeline.ledger.holes()) if lane.tape.contiguous else {}
-        if holes == lane.gaps:
-            return
-        name = lane.tape.instrument
-        healed = {first: last for first, last in lane.gaps.items() if first in lane.given_up and first not in holes}
-        kept = [
-            row for row in self.store.read("gaps", instrument=name).to_pylist() if row["status"] == GapStatus.HEALED
+    def write_states(self, lanes: Sequence[Lane]) -> None:
+        """Write the states of lanes, inside the caller's transaction; a restart folds the tape on from them."""
+        states = [
+            {
+                "instrument": lane.tape.instrument,
+                "layout": f"{lane.stale}/{lane.pipeline.layout.hash}",
+                "snapshot": lane.pipeline.snapshot(),
+            }
+            for lane in lanes
         ]
-        kept += [_gap(name, *gap, GapStatus.HEALED) for gap in healed.items()]
-        kept += [_gap(name, *gap, GapStatus.OPEN) for gap in holes.items()]
-        self.store.delete("gaps", name)
-        self.store.upsert("gaps", rows.from_dicts("gaps", *kept))
+        if states:
+            self.store.upsert("states", rows.from_dicts("states", *states))
+
+    def write_gaps(self, lane: Lane, *, healing: bool = False) -> list[dict[str, Any]] | None:
+        """Bring the stored gaps up to date, inside the caller's transaction; return them, None if nothing changed.
+
+        One that was given up, or that trades asked for have filled (``healing``), is healed; others just vanish.
+        """
+        spans = lane.pipeline.ledger.holes()
+        gone = set(overlaps(spans, sorted(lane.unhealable))) if lane.unhealable else ()
+        holes = {span: GapStatus.UNHEALABLE if span in gone else GapStatus.OPEN for span in spans}
+        if holes == lane.gaps:
+            return None
+        filled = list(without(list(lane.gaps), spans))
+        healed = filled if healing else list(overlaps(filled, lane.given_up))
+        table = self._gap_rows(lane.tape.instrument, healed, holes)
+        self.store.delete("gaps", lane.tape.instrument)
+        self.store.upsert("gaps", rows.from_dicts("gaps", *table))
         lane.gaps = holes
+        return table
+
+    def _gap_rows(self, name: str, healed: list[Span], holes: dict[Span, GapStatus]) -> list[dict[str, Any]]:
+        """Return all gaps of an instrument as rows; what was healed in pieces is one."""
+        stored = self.store.read("gaps", instrument=name).to_pylist()
+        whole = Intervals()
+        for span in healed + [_span(row) for row in stored if row["status"] == GapStatus.HEALED]:
+            whole.add_span(*span)
+        gaps = [*((span, GapStatus.HEALED) for span in whole.spans()), *holes.items()]
+        names = ("instrument", "first_missing", "last_missing", "status")
+        return [dict(zip(names, (name, *span, status.value), strict=True)) for span, status in sorted(gaps)]
 
     def write_sets(self) -> None:
         """Write the definitions of the feature sets in use."""
@@ -232,5 +295,5 @@ class Recorder:
         return len(gaps)
 
 
-def _gap(instrument: str, first: int, last: int, status: GapStatus) -> dict[str, Any]:
-    return {"instrument": instrument, "first_missing": first, "last_missing": last, "status": status.value}
+def _span(gap: dict[str, Any]) -> Span:
+    return gap["first_missing"], gap["last_missing"]

@@ -20,8 +20,8 @@ def refold(recorder: Recorder, lane: Lane) -> Iterator[int]:
     """
     if lane.stale.startswith(STALE):
         _begin(recorder, lane)
-    after = lane.pipeline.ledger.position
-    for record in records(recorder.store, lane.tape, after=after, rows=recorder.settings.flush_rows):
+    after, taken = lane.pipeline.ledger.position, lane.pipeline.decisions
+    for record in records(recorder.store, lane.tape, after=after, taken=taken, rows=recorder.settings.flush_rows):
         with recorder.store.transaction():
             outputs = lane.pipeline.feed(record)
             for frame in outputs.behind:
@@ -75,7 +75,8 @@ def _decisions_that_hold(store: Store, tape: TapeInfo) -> list[Decision]:
     ]
     held = overlaps(seen.holes(), given_up)
     gaps = [Decision(name, DecisionKind.GIVE_UP, a - 1, b) for a, b in held]
-    return [Decision(name, DecisionKind.START, first - 1, first), *gaps, *kept]
+    start = Decision(name, DecisionKind.START, first - 1, first)
+    return sorted([start, *gaps, *kept], key=lambda decision: decision.position)
 
 
 def _holds(decision: Decision, last: int) -> bool:

@@ -9,7 +9,7 @@ from tapeline.clock import Clock
 from tapeline.config import Settings
 from tapeline.learning.artifact import Artifact
 from tapeline.learning.report import write_run
-from tapeline.model_rows import dataset_of, leaks_of, learning_set, model_rows
+from tapeline.model_rows import ModelRows, dataset_of, leaks_of, learning_set, model_rows
 from tapeline.models.base import find_models
 from tapeline.registry import Registry
 from tapeline.serving import keep_definition
@@ -58,30 +58,41 @@ def train_instrument(
         NotEnoughData: the rows are too few.
         UsageError: the horizon is not on the grid.
     """
-    features = learning_set(feature_set, timeframe, horizon)
-    data = model_rows(store, settings, instrument, timeframe, features)
-    training = train(
-        dataset_of(data, horizon),
-        asked,
-        leak_check=lambda: leaks_of(data),
-        definition=features.definition,
-        progress=progress,
-    )
+    data = model_rows(store, settings, instrument, timeframe, learning_set(feature_set, timeframe, horizon))
+    training = learn(data, horizon, asked, progress=progress)
     folder = write_run(training, settings.runs)
-    keep_definition(store, features)
-    _register(store, training, now=clock.now())
+    with store.transaction():
+        register(store, data, training, now=clock.now())
     return Run(training, folder)
 
 
-def _register(store: Store, training: Training, *, now: int) -> None:
+def learn(
+    data: ModelRows, horizon: int, asked: TrainSettings, *, progress: Progress = lambda text, done, total: None
+) -> Training:
+    """Train every model on rows that were read before: no store, so it can be done in another process.
+
+    Raises:
+        NotEnoughData: the rows are too few.
+    """
+    return train(
+        dataset_of(data, horizon),
+        asked,
+        leak_check=lambda: leaks_of(data),
+        definition=data.features.definition,
+        progress=progress,
+    )
+
+
+def register(store: Store, data: ModelRows, training: Training, *, now: int) -> None:
+    """Register a run's models and who answers from now on, inside the caller's transaction."""
+    keep_definition(store, data.features)
     registry = Registry(store)
-    with store.transaction():
-        for target, outcome in training.outcomes.items():
-            artifact, decision = outcome.artifact, outcome.decision
-            record = {"run": training.run, "report": training.report["targets"][target]}
-            registry.register(artifact, now=now, record=record)
-            if decision.promoted or not _untried_champion(registry, artifact, training):
-                registry.promote(artifact.name, artifact.version, now=now, why=decision.reason)
+    for target, outcome in training.outcomes.items():
+        artifact, decision = outcome.artifact, outcome.decision
+        record = {"run": training.run, "report": training.report["targets"][target]}
+        registry.register(artifact, now=now, record=record)
+        if decision.promoted or not _untried_champion(registry, artifact, training):
+            registry.promote(artifact.name, artifact.version, now=now, why=decision.reason)
 
 
 def _untried_champion(registry: Registry, artifact: Artifact, training: Training) -> bool:

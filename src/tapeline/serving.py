@@ -11,6 +11,7 @@ from tapeline.clock import Clock, parse_duration
 from tapeline.config import Settings
 from tapeline.errors import NotEnoughData, UnknownName
 from tapeline.features import FeatureFold, FeatureRows, FeatureSet
+from tapeline.learning.windows import Recent, Stretch
 from tapeline.model_rows import model_rows
 from tapeline.pipeline import LoadModel
 from tapeline.pipeline import Predictor as Answers
@@ -28,6 +29,7 @@ class Champion:
     def __init__(self, predictor: Predictor, features: FeatureSet) -> None:
         self.predictor = predictor
         self.features = features
+        self.recent = Recent(predictor.window - 1, len(predictor.columns))
 
     @classmethod
     def of(cls, store: Store, name: str, version: str | None = None) -> Champion:
@@ -63,12 +65,56 @@ class Champion:
         return self.predictor.artifact.timeframe
 
     def predict(self, instrument: str, made: FeatureRows, close: Float) -> list[Prediction]:
-        """Return one prediction per complete row whose inputs are known; ``made_at`` is ``as_of``."""
+        """Return one prediction per complete row whose inputs are known; ``made_at`` is ``as_of``.
+
+        Rows come in order of time; those before are remembered as far back as a model looks.
+        """
         del instrument
+        before = self.recent.stretch
+        seen = self._push(made, close).after(before)
+        closes = np.concatenate((np.full(len(before), np.nan), close))
+        said = self.predictor.predict_rows(
+            seen.inputs,
+            as_of=seen.as_of,
+            close=closes,
+            made_at=seen.as_of,
+            complete=seen.complete,
+            skip=len(before),
+        )
+        return [one for one in said if one is not None]
+
+    def warm(self, made: FeatureRows, close: Float) -> None:
+        """Take rows before the first to be predicted."""
+        self._push(made, close)
+
+    def _push(self, made: FeatureRows, close: Float) -> Stretch:
         inputs, columns = self.features.inputs(made.values, close)
         self.predictor.check(self.features.name, self.features.version, columns)
-        said = self.predictor.predict_rows(inputs, as_of=made.as_of, close=close, made_at=made.as_of)
-        return [one for one, complete in zip(said, made.complete, strict=True) if one is not None and complete]
+        seen = Stretch(inputs, made.as_of, made.complete)
+        self.recent.push(seen)
+        return seen
+
+
+class ServedFold(FeatureFold):
+    """The fold of a champion's features, whose snapshot also holds the rows that the champion remembers."""
+
+    def __init__(self, champion: Champion) -> None:
+        super().__init__(champion.features)
+        self._before = champion.recent
+
+    def snapshot(self) -> bytes:
+        """Return the whole state."""
+        return super().snapshot() + self._before.snapshot()
+
+    def restore(self, snapshot: bytes) -> None:
+        """Continue from a state that `snapshot` gave.
+
+        Raises:
+            SnapshotMismatch: its length is not that of this state.
+        """
+        cut = max(0, len(snapshot) - self._before.size)
+        super().restore(snapshot[:cut])
+        self._before.restore(snapshot[cut:])
 
 
 def _champions(store: Store, names: Sequence[str]) -> list[str]:
@@ -83,11 +129,12 @@ def champion_loader(store: Store) -> LoadModel:
     def load(key: str, until: int) -> tuple[Answers, FeatureFold]:
         name, _, version = key.rpartition("@")
         champion = Champion.of(store, name, version)
-        fold = FeatureFold(champion.features)
+        fold = ServedFold(champion)
         instrument = champion.predictor.artifact.instrument
         kept = store.read("candles", instrument=instrument, end=until, timeframe=champion.timeframe, source="trades")
         candles = rows.to_candles(kept)
-        fold.feed(candles[candles["close_time"] <= until])
+        closed = candles[candles["close_time"] <= until]
+        champion.warm(fold.feed(closed), closed["close"])
         return champion, fold
 
     return load
@@ -161,10 +208,19 @@ def _newest(store: Store, settings: Settings, instrument: str, name: str, clock:
     if not len(known):
         step = "import more trades; rows need a complete window"
         raise NotEnoughData(f"{name}", "has no complete row", expected="at least 1", was=0, next_step=step)
-    row = int(known[-1])
-    as_of, close = data.rows.as_of[row : row + 1], data.candles["close"][row : row + 1]
-    said = champion.predictor.predict_rows(data.inputs[row : row + 1], as_of=as_of, close=close, made_at=clock.now())[0]
-    assert said is not None
+    end = int(known[-1]) + 1
+    rows_seen = slice(max(0, end - champion.predictor.window), end)
+    (said,) = champion.predictor.predict_rows(
+        data.inputs[rows_seen],
+        as_of=data.rows.as_of[rows_seen],
+        close=data.candles["close"][rows_seen],
+        made_at=clock.now(),
+        complete=data.rows.complete[rows_seen],
+        skip=rows_seen.stop - rows_seen.start - 1,
+    )
+    if said is None:
+        rule = f"{champion.predictor.window} complete rows in a row"
+        raise NotEnoughData(f"{name}", "has too short a stretch of rows", expected=rule, was="fewer")
     return said
 
 

@@ -71,25 +71,34 @@ def info(store: Store, instrument: str) -> TapeInfo:
     return tape
 
 
-def decisions(store: Store, instrument: str) -> list[Decision]:
-    """Return an instrument's decisions in the order in which they take effect."""
-    stored = to_decisions(store.read("decisions", instrument=instrument))
+def decisions(store: Store, instrument: str, *, first: int = 0) -> list[Decision]:
+    """Return an instrument's decisions from the ``first`` taken on, in the order in which they take effect."""
+    stored = to_decisions(store.read("decisions", instrument=instrument))[first:]
     return sorted(stored, key=lambda decision: decision.position)
 
 
 def records(
-    store: Store, tape: TapeInfo, *, after: tuple[int, int] | None = None, rows: int = 1 << 19
+    store: Store,
+    tape: TapeInfo,
+    *,
+    after: tuple[int, int] | None = None,
+    taken: int | None = None,
+    rows: int = 1 << 19,
 ) -> Iterator[Record]:
     """Yield an instrument's tape in canonical order.
 
     Args:
         store: where it is kept.
         tape: whose tape.
-        after: (ts_event, trade_id) of the last trade already had; decisions up to it are left out too.
+        after: (ts_event, trade_id) of the last trade already had; decisions before it are left out too.
+        taken: how many decisions were already had; then only those are left out.
         rows: how many trades a frame has at most.
     """
     column = 1 if tape.contiguous else 0
-    left = [entry for entry in decisions(store, tape.instrument) if after is None or entry.position >= after[column]]
+    if taken is not None:
+        left = decisions(store, tape.instrument, first=taken)
+    else:
+        left = [one for one in decisions(store, tape.instrument) if after is None or one.position >= after[column]]
     for table in store.tape(tape.instrument, after=after, rows=rows):
         frame = to_frame(tape.instrument, table)
         keys = frame.trade_id if tape.contiguous else frame.ts_event
@@ -103,6 +112,19 @@ def records(
         if at < len(frame):
             yield frame.take(slice(at, None))
     yield from left
+
+
+def resume(store: Store, tape: TapeInfo, pipeline: Pipeline, *, rows: int = 1 << 19) -> int:
+    """Feed a pipeline what the tape holds beyond where it stands, and return how many trades that were.
+
+    What waits behind a gap is fed again: the ledger knows it.
+    """
+    count = 0
+    left = records(store, tape, after=pipeline.ledger.position, taken=pipeline.decisions, rows=rows)
+    for record in left:
+        pipeline.feed(record)
+        count += len(record) if isinstance(record, Frame) else 0
+    return count
 
 
 def fold(store: Store, tape: TapeInfo, layout: Layout) -> Iterator[Outputs]:

@@ -9,79 +9,80 @@ from tapeline.ledger import Admission
 from tapeline.pipeline import Outputs
 from tapeline.stores import rows
 from tapeline.stores.base import Store
+from tapeline.stores.outbox import Outbox
 from tapeline.types import DeadLetter, DeadLetterKind, Frame
+
+_CONTENT = ("ts_event", "price", "qty", "side", "count")
+"""What makes two trades of one id the same trade; when each came does not."""
 
 
 class TradeWriter:
-    """Write the trades of lanes into a store, inside the caller's transaction."""
+    """Judge and write the trades of lanes.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: knows the trades that are stored.
+        outbox: takes what is to be written.
+    """
+
+    def __init__(self, store: Store, outbox: Outbox) -> None:
         self._store = store
+        self._outbox = outbox
 
     def write(self, lane: Lane, outputs: Outputs, *, keep_behind: bool) -> None:
         """Write what the ledger said of a frame; ``keep_behind`` as in `Recorder.feed`."""
         admission = outputs.admission
-        if len(admission.accepted):
-            self._store.append("trades", rows.from_frame(admission.accepted))
-            lane.counters.add("new", len(admission.accepted))
-        for frame in (admission.late, admission.repeats):
-            self.write_again(lane, frame, keep_behind=keep_behind)
+        self._write_new(lane, admission.accepted)
+        late = admission.late  # without contiguous ids `part` has judged them already
+        if lane.tape.contiguous:
+            late = self.part(lane, Frame.concat([late, admission.repeats]), among=admission.accepted)
+        if keep_behind and len(late):
+            self._write_new(lane, late)
+            lane.stale = f"{STALE}earlier trades were added"
+        else:
+            self.write_late(lane, late, "its moment had passed")
         for frame in outputs.behind:
             self.write_late(lane, frame, BEHIND)
         self._write_dead(lane, outputs.quarantined, "quarantined", "stamped too far in the future")
 
-    def part(self, frame: Frame) -> tuple[Frame, Frame]:
-        """Part a frame into trades of new ids and all others: without contiguous ids the ledger soon forgets an id."""
-        new = np.zeros(len(frame), np.bool_)
-        new[np.unique(frame.trade_id, return_index=True)[1]] = True
-        if len(frame):
-            stored = self._store.seen(frame.instrument, rows.from_frame(frame))
-            new &= ~np.isin(frame.trade_id, stored["trade_id"].to_numpy())
-        return frame.take(new), frame.take(~new)
-
-    def write_again(self, lane: Lane, frame: Frame, *, keep_behind: bool) -> None:
-        """Write trades that are repeats or come too late; those of one id are judged against the first of them."""
-        if not len(frame):
-            return
-        first, rest = _first_of_each(frame)
-        late = self._tell_repeats(lane, first)
-        if keep_behind and len(late):
-            lane.counters.add("new", self._store.append("trades", rows.from_frame(late)))
-            lane.stale = f"{STALE}earlier trades were added"
-        elif len(late):
-            self.write_late(lane, late, "its moment had passed")
-        if len(rest):
-            self._tell_repeats(lane, rest)
-
     def write_unfolded(self, lane: Lane, frame: Frame) -> Outputs:
         """Write trades that are to be folded later, and tell repeats from the store alone."""
-        first, rest = _first_of_each(frame)
-        new = self._tell_repeats(lane, first)
-        self._store.append("trades", rows.from_frame(new))
-        lane.counters.add("new", len(new))
-        self._tell_repeats(lane, rest)
+        new = self.part(lane, frame)
+        self._write_new(lane, new)
         nothing = Frame.empty(lane.tape.instrument)
         return Outputs(Admission([], new, nothing, nothing), nothing)
 
     def write_late(self, lane: Lane, frame: Frame, reason: str) -> None:
         """Write late trades with their reason."""
-        lane.counters.add("late", self._store.append("late_trades", rows.from_frame(frame, reason=reason)))
+        if len(frame):
+            lane.counters.add("late", len(frame))
+            self._outbox.add("late_trades", rows.from_frame(frame, reason=reason))
 
-    def _tell_repeats(self, lane: Lane, frame: Frame) -> Frame:
-        """Count repeats of stored trades, keep those of other content raw, and return the trades that are new."""
+    def part(self, lane: Lane, frame: Frame, *, among: Frame | None = None) -> Frame:
+        """Count repeats, keep those of other content raw, and return the trades that are new.
+
+        A trade is judged against the first of its id: the stored one, else the one in ``among``, else in the frame.
+        """
+        if not len(frame):
+            return frame
         stored = rows.to_frame(frame.instrument, self._store.seen(frame.instrument, rows.from_frame(frame)))
-        order = np.argsort(stored.trade_id, kind="stable")
-        stored = stored.take(order)
-        place = np.minimum(np.searchsorted(stored.trade_id, frame.trade_id), max(len(stored) - 1, 0))
-        known = stored.trade_id[place] == frame.trade_id if len(stored) else np.zeros(len(frame), np.bool_)
-        same = known.copy()
-        for name in ("ts_event", "price", "qty", "side", "count"):
-            same[known] &= getattr(frame, name)[known] == getattr(stored, name)[place[known]]
+        known = stored if among is None else Frame.concat([stored, among])
+        both = Frame.concat([known, frame])
+        ids, firsts = np.unique(both.trade_id, return_index=True)
+        first = firsts[np.searchsorted(ids, frame.trade_id)]
+        new = first == len(known) + np.arange(len(frame))
+        same = ~new
+        for name in _CONTENT:
+            same &= getattr(both, name)[first] == getattr(frame, name)
         lane.counters.add("duplicates", int(same.sum()))
-        conflicts = frame.take(known & ~same)
+        conflicts = frame.take(~new & ~same)
         lane.counters.add("conflicts", len(conflicts))
         self._write_dead(lane, conflicts, "conflict", "a trade of this id is stored with other content")
-        return frame.take(~known)
+        return frame.take(new)
+
+    def _write_new(self, lane: Lane, frame: Frame) -> None:
+        if len(frame):
+            lane.counters.add("new", len(frame))
+            self._outbox.add("trades", rows.from_frame(frame))
 
     def _write_dead(self, lane: Lane, frame: Frame, kind: DeadLetterKind, reason: str) -> None:
         if not len(frame):
@@ -101,10 +102,4 @@ class TradeWriter:
             )
             for row in table
         ]
-        self._store.append("dead_letters", rows.from_dead_letters(letters))
-
-
-def _first_of_each(frame: Frame) -> tuple[Frame, Frame]:
-    """Part a frame into the first trade of each id, by id, and all others."""
-    first = np.unique(frame.trade_id, return_index=True)[1]
-    return frame.take(first), frame.take(np.delete(np.arange(len(frame)), first))
+        self._outbox.add("dead_letters", rows.from_dead_letters(letters))

@@ -19,11 +19,13 @@ from tapeline.evaluate import Evaluation, evaluate
 from tapeline.learning.artifact import Artifact, code_version, content_hash
 from tapeline.learning.conformal import conformal_bounds, covered_share
 from tapeline.learning.dataset import Dataset
+from tapeline.learning.fitting import fit
 from tapeline.learning.folds import WalkForward, split
 from tapeline.learning.gate import Costs, decide, trading
 from tapeline.learning.leaks import Leak, shuffled
+from tapeline.learning.metrics import METRICS
 from tapeline.learning.record import Outcome, report_record, settings_record
-from tapeline.models.base import TARGETS, Model, find_models
+from tapeline.models.base import Model, find_models
 from tapeline.types import Float
 
 Progress = Callable[[str, int, int], None]
@@ -113,13 +115,14 @@ def train(
     step = _steps(progress, len(chosen) * asked.plan.folds)
     leaks = leak_check() if leak_check else None
     outcomes, refused = {}, {}
-    for target in TARGETS:
+    for target in METRICS:
+        kinds = [kind for kind in chosen if kind.target == target]
         try:
-            task = _Task.of(dataset, target, asked, max(1, tried), run)
+            task = _Task.of(dataset, kinds, target, asked, max(1, tried), run)
         except NotEnoughData as error:
             refused[target] = str(error)
             continue
-        outcomes[target] = task.outcome([kind for kind in chosen if kind.target == target], leaks or [], step)
+        outcomes[target] = task.outcome(kinds, leaks or [], step)
     return Training(run, dataset, record, report_record(run, dataset, told, outcomes, leaks, tried, refused), outcomes)
 
 
@@ -134,15 +137,21 @@ def pick_models(settings: TrainSettings) -> list[type[Model]]:
     for name in settings.models or ():
         if name not in names:
             raise UnknownName(f"model {name}", "is not known", expected=f"one of {', '.join(names)}", was=name)
-    return [kind for kind in found.values() if kind.baseline or settings.models is None or kind.name in settings.models]
+    asked = settings.models
+    return [
+        kind
+        for kind in found.values()
+        if kind.target in METRICS
+        if kind.baseline or (kind.by_default if asked is None else kind.name in asked)
+    ]
 
 
 def _check(settings: TrainSettings) -> None:
     for name in ("level", "coverage"):
         if not 0 < getattr(settings, name) < 1:
             raise UsageError(f"settings {name}", "is no share", expected="between 0 and 1", was=getattr(settings, name))
-    if settings.main_target not in TARGETS:
-        raise UsageError("settings main_target", "is unknown", expected=" or ".join(TARGETS), was=settings.main_target)
+    if settings.main_target not in METRICS:
+        raise UsageError("settings main_target", "is unknown", expected=" or ".join(METRICS), was=settings.main_target)
     if not (math.isfinite(settings.costs.round_trip) and settings.costs.round_trip >= 0):
         raise UsageError("settings costs", "are no costs", expected="finite and >= 0", was=settings.costs)
 
@@ -171,8 +180,10 @@ class _Task:
     evaluate: Callable[..., Evaluation]
 
     @classmethod
-    def of(cls, whole: Dataset, target: str, settings: TrainSettings, tried: int, run: str) -> _Task:
-        data = whole.for_target(target)
+    def of(
+        cls, whole: Dataset, kinds: Sequence[type[Model]], target: str, settings: TrainSettings, tried: int, run: str
+    ) -> _Task:
+        data = whole.for_target(target, max((kind.window for kind in kinds), default=1))
         folds = split(data, settings.plan)
         bound = partial(evaluate, data, target, folds=folds, resamples=settings.resamples)
         return cls(whole, data, target, settings, tried, run, bound)
@@ -207,8 +218,7 @@ class _Task:
 
     def _fitted(self, kind: type[Model], residuals: Float) -> Artifact:
         data, settings = self.dataset, self.settings
-        labels = data.labels(kind.target)
-        model = kind().fit(data.inputs, labels, seed=settings.seed, overlap=data.overlap, past=data.past)
+        model = fit(kind, data, seed=settings.seed)
         unknown = (math.nan, math.nan)
         low, high = conformal_bounds(residuals, settings.coverage) if kind.target == "return" else unknown
         return Artifact(

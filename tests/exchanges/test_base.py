@@ -1,33 +1,41 @@
 from __future__ import annotations
 
-from decimal import Decimal
+from collections.abc import Iterator
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from tapeline.exchanges.base import seconds_ns, split_symbol
+from tapeline.exchanges import base
+from tapeline.exchanges.base import exchanges
 
 
-@pytest.mark.parametrize(
-    ("symbol", "expected"),
-    [
-        ("btcusdt", ("BTC", "USDT")),
-        ("ETHBTC", ("ETH", "BTC")),
-        ("BTCFDUSD", ("BTC", "FDUSD")),
-        ("XBT/USD", ("XBT", "USD")),
-        ("DOGE-EUR", ("DOGE", "EUR")),
-        ("USDT", None),
-        ("SPY", None),
-        ("a/b/c", None),
-    ],
-)
-def test_symbols_split_at_their_quote(symbol: str, expected: tuple[str, str] | None) -> None:
-    assert split_symbol(symbol) == expected
+class Entry:
+    def __init__(self, loaded: object) -> None:
+        self.loaded = loaded
+
+    def load(self) -> object:
+        return self.loaded
 
 
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "-1", "1e400", "1e99999999", "9999999999.9"])
-def test_seconds_that_no_int64_holds_are_refused(text: str) -> None:
-    assert seconds_ns(Decimal(text)) == -1
+@pytest.fixture
+def _fresh() -> Iterator[None]:
+    exchanges.cache_clear()
+    yield
+    exchanges.cache_clear()
 
 
-def test_seconds_keep_every_digit() -> None:
-    assert seconds_ns(Decimal("1762820035.982277754")) == 1_762_820_035_982_277_754
+@pytest.mark.usefixtures("_fresh")
+def test_exchanges_of_other_packages_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    kraken = next(one for one in exchanges().values() if one.venue == "KRAKEN")
+    exchanges.cache_clear()
+    entries = [Entry(replace(kraken, venue="FOO")), Entry(SimpleNamespace(EXCHANGE=replace(kraken, venue="BAR")))]
+    monkeypatch.setattr(base, "entry_points", lambda group: entries if group == "tapeline.exchanges" else [])
+    assert list(exchanges()) == ["BAR", "BINANCE", "COINBASE", "FOO", "KRAKEN", "MASSIVE"]
+
+
+def test_bodies_are_known_by_their_keys_or_columns() -> None:
+    kraken = exchanges()["KRAKEN"]
+    assert base.body_kind(kraken, b'{"error":[],"result":{"unixtime":1,"rfc1123":"x"}}') == "Time"
+    assert base.body_kind(kraken, b'{"result":{"XBTUSD":[[1,"1","1","1","1","1","1",2]]}}') == "OHLC"
+    assert base.body_kind(kraken, b'{"result":{"XBTUSD":[["1","2",3,"b","l","",4]]}}') == ""

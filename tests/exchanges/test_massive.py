@@ -79,7 +79,7 @@ def test_a_field_that_is_wrong_refuses_the_message(changes: dict[str, Any]) -> N
         ("success", "subscribed to: T.AAPL", Ack("subscribe", "T", ("AAPL",))),
         ("success", "unsubscribed to: XT.BTC-USD", Ack("unsubscribe", "XT", ("BTC-USD",))),
         ("error", "not authorized", Ack("", accepted=False, reason="not authorized")),
-        ("max_connections", "Maximum exceeded", Ignored("max_connections")),
+        ("max_connections", "Maximum exceeded", Ack("auth", accepted=False, reason="Maximum exceeded")),
         ("connected", "Connected Successfully", Ignored("connected")),
     ],
 )

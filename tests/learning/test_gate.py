@@ -27,6 +27,7 @@ def small_models() -> list[type[Model]]:
     return [
         type(kind.__name__, (kind,), {"rounds": 20}) if hasattr(kind, "rounds") else kind
         for kind in find_models().values()
+        if kind.baseline or kind.by_default
     ]
 
 

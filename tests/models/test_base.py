@@ -46,7 +46,9 @@ def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_target_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="has no such target: expected return or direction, was 'colour'"):
+    with pytest.raises(
+        UsageError, match=r"has no such target: expected return or direction or direction3 or .*, was 'colour'"
+    ):
         find_models([write(tmp_path, target="colour")])
 
 
@@ -65,7 +67,10 @@ def test_a_path_that_is_no_python_file_is_named(tmp_path: Path, name: str) -> No
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match=r"model oracle \(return\): is not known: expected one of huber, last_price"):
+    with pytest.raises(
+        UnknownName,
+        match=r"model oracle \(return\): is not known: expected one of .*huber, isolation_forest, last_price",
+    ):
         model_class("oracle", "return")
     with pytest.raises(UnknownName, match=r"model huber \(direction\)"):
         model_class("huber", "direction")

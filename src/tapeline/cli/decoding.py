@@ -237,6 +237,7 @@ def _body(body: bytes, exchange: Exchange, symbol: str) -> Decoded:
         return found
     for trade in history.trades:
         found.add(exchange.instrument(trade.symbol) or f"{_NO_SYMBOL}.{exchange.venue}", history.kind, trade)
+    found.ignored.update(history.ignored)
     found.bad_rows = len(history.bad)
     for error in history.bad:
         found.refuse(error)

@@ -115,7 +115,8 @@ class Command(click.Command):
         self.epilog = self.epilog or "Takes --db, --json and --quiet too: see tapeline --help."
 
 
-def _moment(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+def moment(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """Read an option that is a time, RFC 3339, as ns UTC."""
     return None if value is None else parse_time(value)
 
 
@@ -128,9 +129,9 @@ def span_options(what: str) -> Callable[[Function], Function]:
             function
         )
         function = click.option(
-            "--end", callback=_moment, metavar="TIME", help=f"End, RFC 3339: only a {what} before it."
+            "--end", callback=moment, metavar="TIME", help=f"End, RFC 3339: only a {what} before it."
         )(function)
-        return click.option("--start", callback=_moment, metavar="TIME", help=f"First {what}, RFC 3339.")(function)
+        return click.option("--start", callback=moment, metavar="TIME", help=f"First {what}, RFC 3339.")(function)
 
     return add
 

@@ -1,4 +1,4 @@
-"""The contract of exchanges, and what their parsers share: a trade as the venue wrote it, its time and symbol.
+"""The contract of exchanges: a trade as the venue wrote it, the ways to get it live, and the way through the past.
 
 An exchange does no I/O: it says what to send and reads what came. `tapeline.ingest` drives it.
 
@@ -9,34 +9,18 @@ judges them can keep what was written.
 from __future__ import annotations
 
 import pkgutil
-import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal
 from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import NamedTuple
 
 import msgspec
 
-from tapeline.errors import MalformedMessage, UsageError
-
-MAX_ID = 2**63 - 1
-
-_NAME = re.compile(r"[A-Z0-9][A-Z0-9._:/-]*\.[A-Z0-9]+")
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
-_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)", re.ASCII)
-
-QUOTES = tuple(
-    re.findall(
-        r"\w+",
-        "FDUSD USDT USDC BUSD TUSD USDP DAI USD EUR GBP JPY TRY BRL AUD CAD CHF RUB UAH NGN ZAR IDRT BIDR PLN RON ARS "
-        "MXN CZK COP BTC XBT ETH BNB SOL TRX XRP DOGE DOT VAI PAX",
-    )
-)
-"""Quote currencies, longest first where one ends with another."""
+from tapeline.errors import MalformedMessage
+from tapeline.exchanges.fields import reading
 
 
 class RawTrade(NamedTuple):
@@ -53,36 +37,6 @@ class RawTrade(NamedTuple):
     qty: str
     side: int
     stands_for: int = 1
-
-
-def split_symbol(symbol: str, quotes: Iterable[str] = QUOTES) -> tuple[str, str] | None:
-    """Split a venue's symbol into base and quote, or return None where it has no known quote.
-
-    >>> split_symbol("BTCUSDT"), split_symbol("XRP/ETH"), split_symbol("SPY")
-    (('BTC', 'USDT'), ('XRP', 'ETH'), None)
-    """
-    name = symbol.upper()
-    for mark in "/-_":
-        base, found, quote = name.partition(mark)
-        if found:
-            return (base, quote) if base.isalnum() and quote.isalnum() else None
-    for quote in quotes:
-        if name.endswith(quote) and len(name) > len(quote) and name.isalnum():
-            return name.removesuffix(quote), quote
-    return None
-
-
-def seconds_ns(seconds: Decimal) -> int:
-    """Return ns of a number of seconds, exactly; -1 where no int64 can hold it.
-
-    >>> from decimal import Decimal
-    >>> seconds_ns(Decimal("1762795433.9717445"))
-    1762795433971744500
-    """
-    if not seconds.is_finite() or seconds.adjusted() > 9 or seconds < 0:
-        return -1
-    ns = int(seconds.scaleb(9))
-    return ns if ns <= MAX_ID else -1
 
 
 class Trade(NamedTuple):
@@ -128,12 +82,14 @@ Event = Trade | Ack | Ignored
 class History:
     """Trades of one REST body, rows that could not be read, and where the next body begins (empty: not said).
 
-    ``kind`` tells whose ids the trades have, as in `Trade`.
+    ``kind`` tells whose ids the trades have, as in `Trade`; ``ignored`` counts rows that are no trades to us, by the
+    name of their kind.
     """
 
     kind: str = "trade"
     trades: list[RawTrade] = field(default_factory=list)
     bad: list[MalformedMessage] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
     next: str = ""
 
 
@@ -185,10 +141,11 @@ class Span:
 
 
 class Page(NamedTuple):
-    """Trades of one answer, oldest first, and rows that could not be read."""
+    """Trades of one answer, oldest first, rows that could not be read, and the count of rows ignored by kind."""
 
     trades: Sequence[RawTrade]
     bad: Sequence[MalformedMessage] = ()
+    ignored: Mapping[str, int] = {}
 
 
 Walk = Generator[Request | Page, Response | None, None]
@@ -212,10 +169,13 @@ class Feed:
         login: returns the message with the user's key that comes before all others, its answer is the `Ack` of
             ``auth``; None where no key is needed.
         authorise: returns the headers that carry the user's key on every REST request.
+        prepare: asks what the venue's messages mean before the first of them, and returns the exchange that knows
+            (with a feed of the same name); None where there is nothing to ask.
         silence: seconds without any message after which the connection is stale.
         keepalive: a message to send every ``keepalive_every`` seconds; empty where none is needed.
         goodbyes: kinds of `Ignored` by which the venue says that it will close.
         max_instruments: how many one connection takes.
+        instruments: what is followed where the user names none.
     """
 
     name: str
@@ -228,11 +188,13 @@ class Feed:
     history: Callable[[str, Span], Walk] | None = None
     login: Callable[[str], bytes] | None = None
     authorise: Callable[[str], Mapping[str, str]] | None = None
+    prepare: Callable[[], Generator[Request, Response, Exchange]] | None = None
     silence: float = 10.0
     keepalive: bytes = b""
     keepalive_every: float = 0.0
     goodbyes: frozenset[str] = frozenset()
     max_instruments: int = 200
+    instruments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -270,74 +232,17 @@ class Exchange:
 
 @cache
 def exchanges() -> Mapping[str, Exchange]:
-    """Return every exchange, by venue: each module of `tapeline.exchanges` with an ``EXCHANGE`` is one."""
+    """Return every exchange, by venue: each ``EXCHANGE`` of a module of `tapeline.exchanges`, or of an entry point.
+
+    An entry point of the group ``tapeline.exchanges`` names a module with an ``EXCHANGE``, or the exchange itself.
+    """
     package = import_module("tapeline.exchanges")
-    modules = (import_module(f"{package.__name__}.{item.name}") for item in pkgutil.iter_modules(package.__path__))
-    found: list[Exchange] = [module.EXCHANGE for module in modules if hasattr(module, "EXCHANGE")]
+    shipped = (import_module(f"{package.__name__}.{item.name}") for item in pkgutil.iter_modules(package.__path__))
+    found: list[Exchange] = [module.EXCHANGE for module in shipped if hasattr(module, "EXCHANGE")]
+    for entry in entry_points(group="tapeline.exchanges"):
+        loaded = entry.load()
+        found.append(getattr(loaded, "EXCHANGE", loaded))
     return {item.venue: item for item in sorted(found, key=lambda item: item.venue)}
-
-
-@contextmanager
-def reading(where: str, raw: bytes) -> Iterator[None]:
-    """Turn what a decoder refuses into `MalformedMessage` with the bytes."""
-    try:
-        yield
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise MalformedMessage(where, f"cannot be read ({str(error)[:120]})", raw=raw) from error
-
-
-def pair_of(instrument: str) -> tuple[str, str]:
-    """Return base and quote of an instrument.
-
-    Raises:
-        UsageError: it is no pair.
-
-    >>> pair_of("BTC-USD.KRAKEN")
-    ('BTC', 'USD')
-    """
-    base, found, quote = instrument.rpartition(".")[0].partition("-")
-    if not (found and base.isalnum() and quote.isalnum()):
-        raise UsageError(f"instrument {instrument}", "is no pair", expected="BASE-QUOTE.VENUE", was=instrument)
-    return base, quote
-
-
-def named(instrument: str | None, symbol: str, raw: bytes) -> str:
-    """Return an instrument that is known, or refuse the message.
-
-    Raises:
-        MalformedMessage: the symbol could not be named.
-    """
-    if instrument is None or not _NAME.fullmatch(instrument):
-        raise MalformedMessage("symbol", "cannot be named", raw=raw, expected="a known quote currency", was=symbol)
-    return instrument
-
-
-def number_text(value: msgspec.Raw) -> str:
-    """Return a JSON number, bare or as text, as it was written.
-
-    Raises:
-        ValueError: it is no number.
-    """
-    text = bytes(value).decode().strip('"')
-    if not _NUMBER.fullmatch(text):
-        raise ValueError(f"not a number: {text[:40]!r}")
-    return text
-
-
-def rfc3339_ns(text: str) -> int:
-    """Return ns of an RFC 3339 time in UTC, exactly.
-
-    Raises:
-        ValueError: it is not one.
-
-    >>> rfc3339_ns("2021-04-17T16:43:37.089723Z")
-    1618677817089723000
-    """
-    match = _RFC3339.fullmatch(text)
-    if not match:
-        raise ValueError(f"not an RFC 3339 time in UTC: {text[:40]!r}")
-    seconds = int(datetime.fromisoformat(f"{match[1].replace(' ', 'T')}+00:00").timestamp())
-    return seconds * 1_000_000_000 + int((match[2] or "").ljust(9, "0"))
 
 
 def body_kind(exchange: Exchange, body: bytes) -> str:

@@ -4,24 +4,51 @@
 ``timeUnit=MICROSECOND``; the magnitude tells which. Ids of trades are contiguous, those of aggregated trades too, but
 they are other ids.
 
-Source: binance-spot-api-docs, web-socket-streams and rest-api (trades, historicalTrades, aggTrades).
+Source: binance-spot-api-docs, web-socket-streams and rest-api (trades, historicalTrades, aggTrades); none of these
+calls wants a key.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 import msgspec
 
-from tapeline.errors import InputError, MalformedMessage
+from tapeline.errors import InputError, MalformedMessage, VenueBusy
 from tapeline.exchanges import base
-from tapeline.exchanges.base import MAX_ID, Ack, Exchange, History, Ignored, RawTrade, Trade, split_symbol
+from tapeline.exchanges.answers import check_answer, retry_after
+from tapeline.exchanges.base import (
+    Ack,
+    Exchange,
+    Feed,
+    History,
+    Ignored,
+    Limits,
+    Page,
+    Rate,
+    RawTrade,
+    Request,
+    Response,
+    Span,
+    Trade,
+    Walk,
+)
+from tapeline.exchanges.fields import MAX_ID, named, pair_of, reading, split_symbol
+from tapeline.exchanges.walks import asked, by_id
 
 _Id = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
 _NAME = re.compile(r"[A-Za-z0-9]{1,40}")
 _MICROSECONDS_FROM = 10**14
+_STREAMS = 100
+_COINS = ("BTC", "ETH", "BNB", "SOL", "XRP", "ADA", "DOGE", "AVAX", "DOT", "LINK")
+_ROWS = "1000"
+_BEFORE = 500
+_PASSES = frozenset({-1000, -1001, -1003, -1007, -1008, -1016})
 
 
 class _Envelope(msgspec.Struct):
@@ -90,6 +117,7 @@ class _Refusal(msgspec.Struct):
     msg: str = ""
     error: _Refusal | None = None
     id: msgspec.Raw = msgspec.Raw()
+    result: msgspec.Raw = msgspec.Raw()
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
@@ -101,6 +129,7 @@ _rest_rows = msgspec.json.Decoder(list[msgspec.Raw])
 _rest_row = msgspec.json.Decoder(_RestRow)
 _rest_trade = msgspec.json.Decoder(_RestTrade)
 _rest_agg_trade = msgspec.json.Decoder(_RestAggTrade)
+_rest_agg_trades = msgspec.json.Decoder(list[_RestAggTrade])
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -149,20 +178,26 @@ def parse_message(raw: bytes, ts_init: int) -> list[base.Event]:
     event = parse(raw)
     if isinstance(event, Event):
         symbol = event.trade.symbol
-        name = base.named(instrument(symbol, futures=event.futures), symbol, raw)
+        name = named(_perpetual if event.futures else instrument, symbol, raw)
         return [Trade(name, event.trade, ts_init, event.kind)]
     if event not in {"ack", "error"}:
         return [Ignored(event)]
-    with base.reading("binance answer", raw):
+    with reading("binance answer", raw):
         answer = _refusal.decode(raw)
+    if bytes(answer.result).startswith(b"["):
+        return [Ignored("subscriptions")]
     refusal = answer.error or answer
     return [Ack(bytes(answer.id).decode(), accepted=event == "ack", reason=refusal.msg)]
 
 
-def subscribe(instruments: Sequence[str]) -> list[bytes]:
-    """Return the message that asks for trades; Binance answers it once."""
-    streams = [f"{symbol(one).lower()}@trade" for one in instruments]
-    return [msgspec.json.encode({"method": "SUBSCRIBE", "params": streams, "id": 1})]
+def subscribe(instruments: Sequence[str], stream: str = "trade") -> list[bytes]:
+    """Return the messages that ask for a stream of instruments; Binance answers each once, whatever it names."""
+    streams = [f"{symbol(one).lower()}@{stream}" for one in instruments]
+    parts = [streams[i : i + _STREAMS] for i in range(0, len(streams), _STREAMS)]
+    return [
+        msgspec.json.encode({"method": "SUBSCRIBE", "params": part, "id": number})
+        for number, part in enumerate(parts, 1)
+    ]
 
 
 def symbol(instrument: str) -> str:
@@ -174,7 +209,7 @@ def symbol(instrument: str) -> str:
     >>> symbol("BTC-USDT.BINANCE")
     'BTCUSDT'
     """
-    return "".join(base.pair_of(instrument))
+    return "".join(pair_of(instrument))
 
 
 def parse_history(body: bytes, symbol: str) -> History:
@@ -185,7 +220,7 @@ def parse_history(body: bytes, symbol: str) -> History:
         InputError: Binance answered with an error.
     """
     history = History()
-    with base.reading("binance body", body):
+    with reading("binance body", body):
         if body.lstrip()[:1] == b"{" and _refusal.decode(body).code is not None:
             raise InputError("binance body", f"the venue answered {_refusal.decode(body).msg!r}")
         rows = [bytes(row) for row in _rest_rows.decode(body)]
@@ -203,13 +238,76 @@ def parse_history(body: bytes, symbol: str) -> History:
     return history
 
 
+def history(instrument: str, span: Span) -> Walk:
+    """Walk through ``historicalTrades`` by id; by time, from a little before the first aggregated trade on.
+
+    Raises:
+        UsageError: it is no pair of spot.
+        InputError: an answer is no body of trades.
+    """
+    name, number = symbol(instrument), span.first_id
+    if number is None:
+        first = yield from _first(name, span)
+        number = None if first is None else max(first.f - _BEFORE, 0)
+    if number is not None:
+        ask = partial(_from_id, "/api/v3/historicalTrades", name, 25)
+        yield from by_id(span, number, ask, partial(parse_history, symbol=name))
+
+
+def history_aggregated(instrument: str, span: Span) -> Walk:
+    """Walk through ``aggTrades`` by their own ids.
+
+    Raises:
+        UsageError: it is no pair of spot.
+        InputError: an answer is no body of trades.
+    """
+    name, number = symbol(instrument), span.first_id
+    if number is None:
+        first = yield from _first(name, span)
+        number = None if first is None else first.a
+    if number is not None:
+        ask = partial(_from_id, "/api/v3/aggTrades", name, 4)
+        yield from by_id(span, number, ask, partial(parse_history, symbol=name))
+
+
+def _first(name: str, span: Span) -> Generator[Request | Page, Response | None, _RestAggTrade | None]:
+    """Ask for the first aggregated trade of a span; an empty answer is not believed at once."""
+    params = {"symbol": name, "startTime": str(span.start // 1_000_000), "limit": "1"}
+    for _ in range(2):
+        answer = yield from asked(Request("/api/v3/aggTrades", params, weight=4))
+        with reading("binance body", answer.body):
+            found = _rest_agg_trades.decode(answer.body)
+        if found:
+            return found[0]
+    return None
+
+
+def _from_id(path: str, name: str, weight: float, number: int) -> Request:
+    return Request(path, {"symbol": name, "fromId": str(number), "limit": _ROWS}, weight=weight)
+
+
+def check(response: Response) -> None:
+    """Judge an answer by its status and its code.
+
+    Raises:
+        VenueBusy: over the limit (429), banned for a while (418), in trouble, or no JSON.
+        VenueRefused: an unknown symbol, or any other error.
+    """
+    told = _Refusal()
+    with suppress(msgspec.DecodeError, RecursionError):
+        told = _refusal.decode(response.body)
+    if told.code in _PASSES:
+        raise VenueBusy("binance REST", f"the venue answered {told.msg[:120]!r}", retry_after=retry_after(response))
+    check_answer("binance REST", response)
+
+
 def _kind_of(row: bytes) -> str:
     keys = _rest_row.decode(row)
     return "aggTrade" if keys.a else "trade" if keys.id else ""
 
 
 def _from_row(raw: bytes, symbol: str) -> RawTrade:
-    with base.reading("binance row", raw):
+    with reading("binance row", raw):
         if _kind_of(raw) == "aggTrade":
             return _from_agg_trade(_rest_agg_trade.decode(raw), symbol, raw)
         row = _rest_trade.decode(raw)
@@ -224,6 +322,9 @@ def instrument(symbol: str, *, futures: bool = False) -> str | None:
     """
     pair = split_symbol(symbol)
     return None if pair is None else f"{pair[0]}-{pair[1]}{'-PERP' if futures else ''}.BINANCE"
+
+
+_perpetual = partial(instrument, futures=True)
 
 
 def _from_trade(row: _Trade) -> Event | str:
@@ -261,6 +362,30 @@ def _brief(error: Exception) -> str:
     return f"cannot be read ({str(error)[:120]})"
 
 
+_FEED = Feed(
+    name="trade",
+    kind="trade",
+    contiguous=True,
+    ws_url="wss://stream.binance.com:9443/stream",
+    rest_url="https://api.binance.com",
+    subscribe=subscribe,
+    limits=Limits(connects=Rate(300, 300), messages=Rate(4, 1), requests=Rate(6000, 60)),
+    history=history,
+    silence=45.0,
+    keepalive=b'{"method":"LIST_SUBSCRIPTIONS","id":"alive"}',
+    keepalive_every=15.0,
+    goodbyes=frozenset({"serverShutdown"}),
+    max_instruments=1024,
+    instruments=tuple(f"{coin}-USDT.BINANCE" for coin in _COINS),
+)
+_AGGREGATED = replace(
+    _FEED,
+    name="aggTrade",
+    kind="aggTrade",
+    subscribe=partial(subscribe, stream="aggTrade"),
+    history=history_aggregated,
+)
+
 EXCHANGE = Exchange(
     venue="BINANCE",
     contiguous=True,
@@ -276,4 +401,6 @@ EXCHANGE = Exchange(
         "avgPrice": frozenset({"mins", "price"}),
         "ping": frozenset(),
     },
+    feeds=(_FEED, _AGGREGATED),
+    check=check,
 )

@@ -5,32 +5,42 @@ of a connection and is kept. Exchange ``match`` and its REST rows name the **mak
 aggressor. For ``market_trades`` no page of Coinbase says whose side it is: it is taken for the taker's, as by other
 clients; ``maker_side=True`` turns it.
 
+Each product is asked for in a message of its own, so that one that is refused spoils no other.
+
 Source: docs.cdp.coinbase.com, advanced-trade/websocket-channels, exchange/websocket-feed/channels, products/trades.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 import msgspec
 
 from tapeline.errors import InputError, MalformedMessage
+from tapeline.exchanges.answers import check_answer
 from tapeline.exchanges.base import (
-    MAX_ID,
     Ack,
     Event,
     Exchange,
+    Feed,
     History,
     Ignored,
+    Limits,
+    Page,
+    Rate,
     RawTrade,
+    Request,
+    Response,
+    Span,
     Trade,
-    named,
-    pair_of,
-    reading,
-    rfc3339_ns,
-    split_symbol,
+    Walk,
 )
+from tapeline.exchanges.fields import MAX_ID, named, pair_of, reading, rfc3339_ns, split_symbol
+from tapeline.exchanges.walks import Stretch, asked, by_id
 
 _Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
 _ADVANCED = frozenset(
@@ -52,6 +62,10 @@ _EXCHANGE = frozenset(
     }
 )
 _SIDES = {"buy": 1, "sell": -1}
+_PRODUCT = re.compile(r"\b[A-Z0-9]{1,20}-[A-Z0-9]{2,20}\b", re.ASCII)
+_ROWS = 1000
+_SECOND = 1_000_000_000
+_WIDEST = 86_400
 
 
 class _Row(msgspec.Struct):
@@ -114,7 +128,7 @@ def parse_message(raw: bytes, ts_init: int, *, maker_side: bool = False) -> list
         message = _message.decode(raw)
         if message.type in {"match", "last_match"} and not message.channel:
             trade = _trade(_row.decode(raw), raw, maker_side=True)
-            name = named(instrument(trade.symbol), trade.symbol, raw)
+            name = named(instrument, trade.symbol, raw)
             return [Trade(name, trade, ts_init, snapshot=message.type == "last_match")]
         if message.channel == "market_trades":
             return _market_trades(message, raw, ts_init, maker_side)
@@ -125,19 +139,21 @@ def parse_message(raw: bytes, ts_init: int, *, maker_side: bool = False) -> list
 
 
 def subscribe(instruments: Sequence[str]) -> list[bytes]:
-    """Return the messages that ask Advanced Trade for trades and heartbeats; the first is due within 5 s."""
+    """Return the messages that ask Advanced Trade for heartbeats and trades; the first is due within 5 s."""
     products = [symbol(one) for one in instruments]
+    asked_for = [("heartbeats", products), *(("market_trades", [product]) for product in products)]
     return [
-        msgspec.json.encode({"type": "subscribe", "product_ids": products, "channel": channel})
-        for channel in ("heartbeats", "market_trades")
+        msgspec.json.encode({"type": "subscribe", "product_ids": ids, "channel": channel}) for channel, ids in asked_for
     ]
 
 
 def subscribe_matches(instruments: Sequence[str]) -> list[bytes]:
-    """Return the message that asks Exchange for trades and heartbeats; it is due within 5 s."""
-    products = [symbol(one) for one in instruments]
+    """Return the messages that ask Exchange for trades and heartbeats; the first is due within 5 s."""
     channels = ["matches", "heartbeat"]
-    return [msgspec.json.encode({"type": "subscribe", "product_ids": products, "channels": channels})]
+    return [
+        msgspec.json.encode({"type": "subscribe", "product_ids": [symbol(one)], "channels": channels})
+        for one in instruments
+    ]
 
 
 def parse_history(body: bytes, symbol: str) -> History:
@@ -166,6 +182,94 @@ def parse_history(body: bytes, symbol: str) -> History:
             history.bad.append(error)
     history.next = str(history.trades[0].trade_id) if history.trades else ""
     return history
+
+
+def history(instrument: str, span: Span) -> Walk:
+    """Walk up ``products/{id}/trades`` of Exchange by id: ``after=N`` gives the newest ids below N.
+
+    Exchange cannot be asked by time: the first id of a span of time is searched by halving all ids.
+
+    Raises:
+        UsageError: it is no pair.
+        InputError: an answer is no body of trades.
+    """
+    product, number = symbol(instrument), span.first_id
+    if number is None:
+        number = yield from _first_id(product, span.start)
+
+    def ask(first: int) -> Request:
+        after = first + _ROWS if span.last_id is None else min(first + _ROWS, span.last_id + 1)
+        return _below(product, after, _ROWS)
+
+    if number is not None:
+        yield from by_id(span, number, ask, partial(parse_history, symbol=product))
+
+
+def _below(product: str, after: int | None, rows: int) -> Request:
+    params = {"limit": str(rows)} if after is None else {"limit": str(rows), "after": str(after)}
+    return Request(f"/products/{product}/trades", params)
+
+
+def _first_id(product: str, start: int) -> Generator[Request | Page, Response | None, int | None]:
+    """Return the first id whose trade is not before ``start``; None where the venue has no trade."""
+    newest = yield from _newest(product, None)
+    if newest is None:
+        return None
+    low, high = 0, (newest.trade_id or 0) + 1
+    while low < high:
+        middle = (low + high) // 2
+        found = yield from _newest(product, middle + 1)
+        if found is None or found.ts_event < start:
+            low = middle + 1
+        else:
+            high = min(middle, found.trade_id or 0)
+    return low
+
+
+def _newest(product: str, after: int | None) -> Generator[Request | Page, Response | None, RawTrade | None]:
+    """Ask for the newest trade below an id; an empty answer is not believed at once."""
+    for _ in range(2):
+        answer = yield from asked(_below(product, after, 1))
+        trades = parse_history(answer.body, product).trades
+        if trades:
+            return trades[-1]
+    return None
+
+
+def history_advanced(instrument: str, span: Span) -> Walk:
+    """Walk through ``market/products/{id}/ticker`` of Advanced Trade by time: it knows whole seconds and no ids.
+
+    A window whose answer leaves ids out held more than one answer takes, and is halved down to a second; windows
+    grow again while all is there.
+
+    Raises:
+        UsageError: it is no pair.
+        InputError: an answer is no body of trades.
+    """
+    product, stretch = symbol(instrument), Stretch(span)
+    stretch.newest = None if span.first_id is None else span.first_id - 1
+    at, width = span.start // _SECOND, 1
+    while at * _SECOND <= span.end and not stretch.covered:
+        params = {"limit": str(_ROWS), "start": str(at), "end": str(at + width)}
+        answer = yield from asked(Request(f"/api/v3/brokerage/market/products/{product}/ticker", params))
+        found = parse_history(answer.body, product)
+        if stretch.skips(found) and width > 1:
+            width //= 2
+            continue
+        page = stretch.pass_on(found)
+        if page.trades or page.bad:
+            yield page
+        at, width = at + width, min(width * 2, _WIDEST)
+
+
+def check(response: Response) -> None:
+    """Judge an answer by its status.
+
+    Raises:
+        VenueBusy: over the limit, in trouble, or no JSON.
+        VenueRefused: an unknown product, or any other error.
+    """
+    check_answer("coinbase REST", response)
 
 
 def instrument(symbol: str) -> str | None:
@@ -207,7 +311,7 @@ def _market_trades(message: _Message, raw: bytes, ts_init: int, maker_side: bool
             raise MalformedMessage("coinbase market_trades", "holds no trades", raw=raw)
         for row in group.trades:
             trade = _trade(row, raw, maker_side=maker_side)
-            name = named(instrument(trade.symbol), trade.symbol, raw)
+            name = named(instrument, trade.symbol, raw)
             snapshot = group.type == "snapshot"
             found.append(Trade(name, trade, ts_init, snapshot=snapshot, sequence=message.sequence_num))
     return [*sorted(found, key=lambda one: one.raw.trade_id or 0)]
@@ -226,13 +330,33 @@ def _not_trades(message: _Message) -> list[Event]:
         return [_ack(one.name, one.product_ids, None) for one in named_channels] or [_ack("", [], None)]
     if message.type == "error":
         text = ": ".join(filter(None, [message.message, message.reason]))
-        return [Ack("subscribe", accepted=False, reason=text)]
+        return [Ack("subscribe", "", tuple(_PRODUCT.findall(text)), accepted=False, reason=text)]
     return [Ignored(message.type)] if message.type in _EXCHANGE else []
 
 
 def _ack(channel: str, products: Sequence[str], sequence: int | None) -> Ack:
     return Ack("subscribe", channel, tuple(products), sequence=sequence)
 
+
+_MATCHES = Feed(
+    name="matches",
+    kind="trade",
+    contiguous=True,
+    ws_url="wss://ws-feed.exchange.coinbase.com",
+    rest_url="https://api.exchange.coinbase.com",
+    subscribe=subscribe_matches,
+    limits=Limits(connects=Rate(8, 1), messages=Rate(8, 1), requests=Rate(8, 1)),
+    history=history,
+    instruments=("BTC-USD.COINBASE", "ETH-USD.COINBASE", "SOL-USD.COINBASE", "XRP-USD.COINBASE"),
+)
+_MARKET_TRADES = replace(
+    _MATCHES,
+    name="market_trades",
+    ws_url="wss://advanced-trade-ws.coinbase.com",
+    rest_url="https://api.coinbase.com",
+    subscribe=subscribe,
+    history=history_advanced,
+)
 
 EXCHANGE = Exchange(
     venue="COINBASE",
@@ -250,4 +374,6 @@ EXCHANGE = Exchange(
         "products": frozenset({"id", "base_currency", "quote_currency"}),
         "product_book": frozenset({"pricebook", "mid_market"}),
     },
+    feeds=(_MATCHES, _MARKET_TRADES),
+    check=check,
 )

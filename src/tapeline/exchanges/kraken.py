@@ -9,30 +9,34 @@ Source: docs.kraken.com, spot-websocket-v2/trade, websockets v1, rest-api/get-re
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
 import msgspec
 
-from tapeline.errors import InputError, MalformedMessage
+from tapeline.errors import InputError, MalformedMessage, VenueBusy, VenueRefused
+from tapeline.exchanges.answers import check_answer
 from tapeline.exchanges.base import (
-    MAX_ID,
     Ack,
     Event,
     Exchange,
+    Feed,
     History,
     Ignored,
+    Limits,
+    Page,
+    Rate,
     RawTrade,
+    Request,
+    Response,
+    Span,
     Trade,
-    named,
-    number_text,
-    pair_of,
-    reading,
-    rfc3339_ns,
-    seconds_ns,
-    split_symbol,
+    Walk,
 )
+from tapeline.exchanges.fields import MAX_ID, named, number_text, pair_of, reading, rfc3339_ns, seconds_ns, split_symbol
+from tapeline.exchanges.walks import Stretch, asked
 
 _LEGACY = re.compile(r"[XZ]([A-Z]{3})[XZ]([A-Z]{3})")
 _QUOTES = re.findall(
@@ -42,7 +46,11 @@ _LEGACY_BASES = set(
     re.findall(r"\w+", "XXBT XETH XXRP XLTC XETC XXLM XXMR XZEC XREP XMLN XXDG ZUSD ZEUR ZGBP ZCAD ZJPY ZAUD")
 )
 _OUR_NAMES = {"XBT": "BTC", "XDG": "DOGE"}
+_THEIR_NAMES = {ours: theirs for theirs, ours in _OUR_NAMES.items()}
 _SIDES = {"b": 1, "s": -1}
+_PASSES = re.compile(r"EAPI:Rate limit|EGeneral:(Too many requests|Temporary lockout|Internal error)|EService:")
+_MARGIN = 1_000_000  # rows tell their time with 4 to 7 decimals, sockets with 6: a ms more is asked for
+_ROUNDING = 1_000
 
 
 class _Row(msgspec.Struct, array_like=True):
@@ -158,7 +166,7 @@ def _from_ws(row: _WsTrade, raw: bytes, ts_init: int, snapshot: bool) -> Trade:
         raise MalformedMessage("kraken trade", "side", raw=raw, expected="buy or sell", was=row.side)
     stamp = rfc3339_ns(row.timestamp)
     trade = RawTrade(row.symbol, row.trade_id, stamp, number_text(row.price), number_text(row.qty), _TAKER[row.side])
-    return Trade(named(instrument(row.symbol), row.symbol, raw), trade, ts_init, snapshot=snapshot)
+    return Trade(named(instrument, row.symbol, raw), trade, ts_init, snapshot=snapshot)
 
 
 def _from_old(parts: list[msgspec.Raw], raw: bytes, ts_init: int) -> list[Event]:
@@ -170,7 +178,7 @@ def _from_old(parts: list[msgspec.Raw], raw: bytes, ts_init: int) -> list[Event]
         return [Ignored(kind)]
     if kind != "trade":
         raise MalformedMessage("kraken message", "is of no known kind", raw=raw)
-    name = named(instrument(pair), pair, raw)
+    name = named(instrument, pair, raw)
     return [Trade(name, _from_old_row(pair, row, raw), ts_init) for row in _old_ws_trades.decode(parts[1])]
 
 
@@ -250,6 +258,60 @@ def parse_row(pair: str, raw: bytes) -> RawTrade:
     return RawTrade(pair, row.trade_id, seconds_ns(row.time), row.price, row.qty, _SIDES[row.side])
 
 
+def history(instrument: str, span: Span) -> Walk:
+    """Walk through ``Trades`` by the venue's own ns: ``since`` is exclusive, ``last`` is where the next page begins.
+
+    A ``last`` that is not the time of the newest row is not followed: that row's time is, less what its decimals may
+    hide. Where a page leaves ids out, the ns before it is asked for once more, for more trades than a page holds may
+    bear one stamp; what is still missing then cannot be had.
+
+    Raises:
+        UsageError: it is no pair.
+        InputError: an answer is no body of ``Trades``.
+    """
+    base, quote = (_THEIR_NAMES.get(one, one) for one in pair_of(instrument))
+    since = max(span.start - (1 if span.first_id is None else _MARGIN), 0)
+    stretch = Stretch(span)
+    while not stretch.over:
+        answer = yield from _trades(base + quote, since)
+        if stretch.skips(answer):
+            again = yield from _trades(base + quote, max(since - 1, 0))
+            answer.trades += again.trades
+            answer.bad += again.bad
+        page = stretch.pass_on(answer)
+        if page.trades or page.bad:
+            yield page
+        since = max(_cursor(answer), since)
+
+
+def _trades(pair: str, since: int) -> Generator[Request | Page, Response | None, History]:
+    answer = yield from asked(Request("/0/public/Trades", {"pair": pair, "since": str(since)}))
+    return parse_history(answer.body)
+
+
+def _cursor(answer: History) -> int:
+    """Return the ns after which the next page begins; -1 for a page without rows, whatever it says."""
+    newest = max((one.ts_event for one in answer.trades), default=-1)
+    told = int(answer.next) if re.fullmatch(r"\d{1,19}", answer.next, re.ASCII) else -1
+    return told if abs(told - newest) <= _ROUNDING else newest - _MARGIN
+
+
+def check(response: Response) -> None:
+    """Judge an answer: Kraken tells errors inside status 200.
+
+    Raises:
+        VenueBusy: over the limit, out of service, or no JSON.
+        VenueRefused: an unknown pair, or any other error.
+    """
+    check_answer("kraken REST", response)
+    errors: list[str] = []
+    with suppress(msgspec.DecodeError, RecursionError):
+        errors = _body.decode(response.body).error
+    if errors:
+        kind = VenueBusy if any(map(_PASSES.match, errors)) else VenueRefused
+        raise kind("kraken REST", f"the venue answered {', '.join(errors)[:120]!r}")
+
+
 def instrument(pair: str) -> str | None:
     """Return our name of a Kraken pair, or None where its quote currency is not known.
 
@@ -265,6 +327,21 @@ def _our(name: str) -> str:
     short = name[1:] if name in _LEGACY_BASES else name
     return _OUR_NAMES.get(short, short)
 
+
+_FEED = Feed(
+    name="trade",
+    kind="trade",
+    contiguous=True,
+    ws_url="wss://ws.kraken.com/v2",
+    rest_url="https://api.kraken.com",
+    subscribe=subscribe,
+    limits=Limits(connects=Rate(120, 600), messages=Rate(20, 1), requests=Rate(1, 1)),
+    history=history,
+    silence=10.0,
+    keepalive=b'{"method":"ping"}',
+    keepalive_every=30.0,
+    instruments=("BTC-USD.KRAKEN", "ETH-USD.KRAKEN", "SOL-USD.KRAKEN", "XRP-USD.KRAKEN"),
+)
 
 EXCHANGE = Exchange(
     venue="KRAKEN",
@@ -283,4 +360,6 @@ EXCHANGE = Exchange(
         "Time": frozenset({"unixtime", "rfc1123"}),
         "SystemStatus": frozenset({"status", "timestamp"}),
     },
+    feeds=(_FEED,),
+    check=check,
 )

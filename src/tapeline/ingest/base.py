@@ -99,7 +99,7 @@ class Status:
     """One connection as it stands, for people and for metrics; times are ns UTC, None while unknown.
 
     ``refused`` are instruments by the venue's reason; ``skew`` is how far the venue's clock is ahead of ours (ns);
-    ``reason`` says why the state is what it is.
+    ``reason`` says why the state is what it is; ``notes`` are what is odd or failed, by instrument.
     """
 
     venue: str
@@ -110,6 +110,7 @@ class Status:
     reason: str = ""
     instruments: tuple[str, ...] = ()
     refused: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
     last_message: int | None = None
     last_trade: int | None = None
     skew: int | None = None

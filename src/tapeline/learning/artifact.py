@@ -57,7 +57,7 @@ class Artifact:
         instrument: whose rows it was fitted on, and may answer for.
         timeframe: of these rows.
         horizon: ns.
-        target: ``return`` or ``direction``.
+        target: one of `tapeline.models.targets.TARGETS`.
         model: the family.
         content: what `Model.dump` gave, as text.
         columns: the inputs in order.

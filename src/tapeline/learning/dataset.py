@@ -10,6 +10,11 @@ import numpy as np
 
 from tapeline import labels
 from tapeline.errors import NotEnoughData, UsageError
+from tapeline.learning.outcomes import Labels, outcomes
+from tapeline.learning.weights import uniqueness
+from tapeline.learning.windows import Stretch, shown
+from tapeline.models.base import Model
+from tapeline.models.targets import TARGETS
 from tapeline.types import Bool, Float, Int, Records, Timeframe
 
 
@@ -29,8 +34,11 @@ class Dataset:
         inputs: finite numbers (n x k).
         close: the close at ``as_of`` (n).
         returns: the log return over the horizon (n).
-        known_at: when that return was known, ns UTC (n).
+        known_at: when that return was known, ns UTC (n); no outcome of the row is known later.
         excluded: how many candles were left out, by reason.
+        others: the outcomes of the targets that are not made of the return, by target.
+        history: all rows of the instrument, also those left out; without it, only these rows are known.
+        place: where in the history each row stands (n).
     """
 
     instrument: str
@@ -46,6 +54,9 @@ class Dataset:
     returns: Float
     known_at: Int
     excluded: Mapping[str, int] = field(default_factory=dict)
+    others: Mapping[str, Labels] = field(default_factory=dict)
+    history: Stretch | None = None
+    place: Int | None = None
 
     def __len__(self) -> int:
         return len(self.as_of)
@@ -56,24 +67,82 @@ class Dataset:
         return self.horizon // Timeframe.parse(self.timeframe).step
 
     def labels(self, target: str) -> Float:
-        """Return the outcomes (n): the log return, or its `labels.direction`."""
-        return self.returns if target == "return" else labels.direction(self.returns)
+        """Return the outcomes of a target (n), NaN where unknown; zeros where the target has none.
 
-    def for_target(self, target: str) -> Dataset:
-        """Return the rows whose outcome is known for a target: for ``direction`` those where the price moved."""
-        moved = np.flatnonzero(~np.isnan(self.labels(target)))
-        if len(moved) == len(self):
+        Raises:
+            UsageError: the dataset was built without them.
+        """
+        if target == "return":
+            return self.returns
+        if target == "direction":
+            return labels.direction(self.returns)
+        return self._other(target).values if TARGETS[target].supervised else np.zeros(len(self))
+
+    def _other(self, target: str) -> Labels:
+        if target not in self.others:
+            rule = ", ".join(("return", "direction", *self.others))
+            step = "build the dataset from candles"
+            where = f"dataset of {self.instrument}"
+            raise UsageError(where, "has no outcomes of a target", expected=rule, was=target, next_step=step)
+        return self.others[target]
+
+    def weights(self, target: str) -> Float:
+        """Return how much each row counts (n, mean 1), by `uniqueness` of the outcomes of a target."""
+        ends = self.others[target].known_at if target in self.others else self.known_at
+        return uniqueness(self.as_of, ends)
+
+    def for_target(self, target: str, window: int = 1) -> Dataset:
+        """Return the rows whose outcome is known for a target, and before which a whole window stands.
+
+        For ``direction`` those are the rows where the price moved.
+        """
+        unknown = np.isnan(self.labels(target))
+        short = ~unknown & (self._run_lengths() < window) if window > 1 else np.zeros(len(self), np.bool_)
+        if not (unknown | short).any():
             return self
+        why = "the price stayed" if target == "direction" else f"{target} unknown"
+        counts = {why: int(unknown.sum()), f"no {window} rows in a row": int(short.sum())}
+        left_out = {reason: count for reason, count in counts.items() if count}
+        return self._take(np.flatnonzero(~(unknown | short)), {**self.excluded, **left_out})
+
+    def _take(self, rows: Int, excluded: Mapping[str, int]) -> Dataset:
         columns = ("as_of", "inputs", "close", "returns", "known_at")
-        stayed = {"the price stayed": len(self) - len(moved)}
-        kept = {name: getattr(self, name)[moved] for name in columns}
-        return replace(self, **kept, excluded={**self.excluded, **stayed})
+        kept = {name: getattr(self, name)[rows] for name in columns}
+        others = {target: made.take(rows) for target, made in self.others.items()}
+        history, place = self.standing()
+        return replace(self, **kept, excluded=excluded, others=others, history=history, place=place[rows])
+
+    def standing(self) -> tuple[Stretch, Int]:
+        """Return all rows there are, and where in them these stand."""
+        if self.history is None or self.place is None:
+            return Stretch(self.inputs, self.as_of, np.ones(len(self), np.bool_)), np.arange(len(self))
+        return self.history, self.place
+
+    def _run_lengths(self) -> Int:
+        history, place = self.standing()
+        return history.run_lengths(Timeframe.parse(self.timeframe).step)[place]
+
+    def shown(self, kind: type[Model], rows: slice = slice(None)) -> Float:
+        """Return what a model is shown of some rows: see `tapeline.learning.windows.shown`.
+
+        Raises:
+            UsageError: a row has no whole window before it; `for_target` leaves those out.
+        """
+        if kind.window == 1:
+            place = np.arange(len(self))[rows]
+            return shown(kind, self.inputs, self.as_of, place)
+        if (short := int((self._run_lengths()[rows] < kind.window).sum())) > 0:
+            where = f"dataset of {self.instrument} for model {kind.name}"
+            raise UsageError(where, "has rows without a whole window", expected=f"{kind.window} rows", was=short)
+        history, place = self.standing()
+        return shown(kind, history.inputs, history.as_of, place[rows])
 
     def digest(self) -> str:
         """Return the hash of everything a model sees of it."""
         digest = blake2b("\n".join((self.instrument, self.timeframe, str(self.horizon), *self.columns)).encode())
-        for column in (self.as_of, self.inputs, self.close, self.returns):
-            digest.update(np.ascontiguousarray(column).tobytes())
+        known = [column for target in sorted(self.others) for column in (target.encode(), self.others[target].values)]
+        for column in (self.as_of, self.inputs, self.close, self.returns, *known):
+            digest.update(column if isinstance(column, bytes) else np.ascontiguousarray(column).tobytes())
         return digest.hexdigest()[:32]
 
 
@@ -124,7 +193,9 @@ def build_dataset(
         raise _nothing_left(where, names, inputs, excluded)
     task = (instrument, str(grid), horizon, feature_set, feature_version, names, names.index(past))
     kept = (candles["close_time"][keep], np.ascontiguousarray(inputs[keep]), candles["close"][keep])
-    return Dataset(*task, *kept, returns[keep], known_at[keep], excluded)
+    others = {target: made.take(keep) for target, made in outcomes(candles, grid, horizon, returns).items()}
+    history = Stretch(inputs, candles["close_time"].copy(), whole.copy())
+    return Dataset(*task, *kept, returns[keep], known_at[keep], excluded, others, history, np.flatnonzero(keep))
 
 
 def _usable(inputs: Float, returns: Float, whole: Bool) -> tuple[Bool, dict[str, int]]:

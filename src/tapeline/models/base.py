@@ -23,9 +23,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from tapeline.errors import InputError, UnknownName, UsageError
+from tapeline.models.targets import TARGETS
 from tapeline.types import Float
 
-TARGETS = ("return", "direction")
 State = dict[str, Any]
 
 
@@ -34,7 +34,7 @@ class Explanation:
     """What each input added to a prediction.
 
     ``base`` and the ``contributions`` (one per column) add up to the prediction in ``unit``: the log return itself, or
-    the log odds of going up. ``exact`` is false where the model is not a sum of its inputs.
+    the log odds of going up. Where there are several classes, it is the log odds of the one said to be likeliest.
     """
 
     base: float
@@ -43,37 +43,55 @@ class Explanation:
 
 
 class Model(ABC):
-    """Learn from rows, predict one number a row, and be saved as JSON.
+    """Learn from rows, answer for each row, and be saved as JSON.
 
     Attributes:
         name: the family, such as ``huber``.
-        target: ``return`` (the prediction is the expected log return) or ``direction`` (the probability of a
-            rise if the price moves, strictly between 0 and 1).
+        target: what it answers, one of `TARGETS`, which says what its numbers mean and where they lie.
         baseline: whether it is what others must beat.
+        window: how many consecutive rows it looks at. With 1 a row is k numbers; with more it is window x k, the
+            oldest first, never across a gap or an incomplete candle.
+        timed: whether the time of day (share of the UTC day, 0 to 1) is added as last input.
+        by_default: whether a training run tries it without being asked for it by name.
+        extra: the extra of this package it needs, if any.
 
     A model carries its own preprocessing, learns the same from the same rows and seed, and predicts a row to the same
-    bits alone and among others.
+    bits alone and among others. It keeps nothing between two calls: what it must remember stands in its window.
     """
 
     name: ClassVar[str]
     target: ClassVar[str]
     baseline: ClassVar[bool] = False
+    window: ClassVar[int] = 1
+    timed: ClassVar[bool] = False
+    by_default: ClassVar[bool] = True
+    extra: ClassVar[str] = ""
 
     @abstractmethod
-    def fit(self, rows: Float, labels: Float, *, seed: int, overlap: int = 1, past: int = -1) -> Self:
+    def fit(
+        self,
+        rows: Float,
+        labels: Float,
+        *,
+        seed: int,
+        overlap: int = 1,
+        past: int = -1,
+        weights: Float | None = None,
+    ) -> Self:
         """Learn, and return itself.
 
         Args:
-            rows: finite inputs in order of time (n x k).
-            labels: outcomes (n).
+            rows: finite inputs in order of time (n x k, or n x window x k).
+            labels: outcomes (n); not looked at where the target has none.
             seed: of all randomness.
             overlap: how many consecutive rows share a part of their outcome: what an inner split by time leaves out.
             past: the column with the return over the horizon before the row.
+            weights: how much each row counts (n, mean 1); without them all count the same.
         """
 
     @abstractmethod
     def predict(self, rows: Float) -> Float:
-        """Return one number per row (n x k -> n)."""
+        """Return what the target asks of each row: one number (n), or one per class (n x classes)."""
 
     @abstractmethod
     def explain(self, row: Float) -> Explanation:
@@ -113,8 +131,18 @@ class Model(ABC):
         return made
 
 
+class Online(Model):
+    """A model that goes on learning one row at a time after `fit`, and can be saved and loaded in between."""
+
+    @abstractmethod
+    def learn_one(self, row: Float, label: float) -> None:
+        """Learn from the next row (k) and its outcome; the outcome is not looked at where the target has none."""
+
+
 def find_models(paths: Sequence[str | Path] = ()) -> dict[tuple[str, str], type[Model]]:
     """Return every model by (name, target): ours, those of entry points, those in the files given.
+
+    Baselines come first and in the order of their file, the simplest before the others; then the rest by name.
 
     Raises:
         UsageError: a file cannot be imported, or two models have one key.
@@ -127,7 +155,8 @@ def find_models(paths: Sequence[str | Path] = ()) -> dict[tuple[str, str], type[
             if other is not kind:
                 rule = "one class for each name and target"
                 raise UsageError(f"model {kind.name}", "exists twice", expected=rule, was=f"{other} and {kind}")
-    return dict(sorted(found.items(), key=lambda item: (not item[1].baseline, item[0])))
+    candidates = sorted(key for key, kind in found.items() if not kind.baseline)
+    return {key: found[key] for key in (*(key for key in found if found[key].baseline), *candidates)}
 
 
 def model_class(name: str, target: str, paths: Sequence[str | Path] = ()) -> type[Model]:

@@ -1,163 +1,161 @@
-"""Gradient boosted trees (LightGBM) for the return and for the direction.
+"""Gradient boosted trees (LightGBM).
 
-The number of trees is chosen by early stopping on the last fifth of the training rows, then the model is fitted on all
-of them; where no tree helps there, none is used and the model is the baseline's constant. The model is saved as
-LightGBM's own text and always predicts from that text, so that it is the same before and after saving.
+The number of trees is chosen by early stopping on the last fifth of the training rows; where no tree helps there, none
+is used and the model is the baseline's constant. The model is saved as LightGBM's own text and always predicts from
+that text, so that it is the same before and after saving.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tapeline.errors import InputError
-from tapeline.models.base import Explanation, Model, State, inner_split, log_odds, probability, share_up
+from tapeline.models.base import Explanation, State
+from tapeline.models.goals import Goal
+from tapeline.models.scored import Lesson, Scored
 from tapeline.types import Float
 
 _PATIENCE = 30
 _MANY_ROWS = 20_000
-_LIMIT = 6.0
 
 
-class _Boosting(Model):
-    """Shallow trees on all inputs as they are: base + scale * sum of the trees."""
+class Trees:
+    """LightGBM's trees, as their text."""
 
-    rounds: ClassVar[int] = 200
-    objective: ClassVar[str]
-    metric: ClassVar[str]
-    unit: ClassVar[str]
-
-    def __init__(self, base: float = 0.0, scale: float = 1.0, text: str = "") -> None:
-        self.base = base
-        self.scale = scale
+    def __init__(self, text: str, size: int) -> None:
         self.text = text
-        self._booster = _read(self.name, text) if text else None
-
-    def fit(self, rows: Float, labels: Float, *, seed: int, overlap: int = 1, past: int = -1) -> Self:
-        """Choose the number of trees by time inside the rows, then fit on all of them."""
-        import lightgbm
-
-        self.base, self.scale, goal = self._goal(labels)
-        learn, choose = inner_split(len(rows), overlap)
-        self.text, self._booster = "", None
-        if goal[learn].min() == goal[learn].max():
-            return self
-        parameters = self._parameters(len(rows), seed)
-        early = self._data(rows[learn], goal[learn], parameters)
-        late = self._data(rows[choose], goal[choose], parameters, early)
-        stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
-        found = lightgbm.train(parameters, early, self.rounds, valid_sets=[late], callbacks=[stop])
-        best = float(found.best_score["valid_0"][self.metric])
-        if found.best_iteration and best < self._constant_loss(goal[choose]):
-            whole = lightgbm.train(parameters, self._data(rows, goal, parameters), found.best_iteration)
-            self.text = whole.model_to_string()
-            self._booster = _read(self.name, self.text)
-        return self
-
-    @abstractmethod
-    def _goal(self, labels: Float) -> tuple[float, float, Float]:
-        """Return base, scale and what the trees learn."""
-
-    @abstractmethod
-    def _constant_loss(self, goal: Float) -> float:
-        """Return the loss of using no tree."""
-
-    def _parameters(self, rows: int, seed: int) -> dict[str, Any]:
-        return {
-            "objective": self.objective,
-            "metric": self.metric,
-            "learning_rate": 0.05,
-            "num_leaves": 15,
-            "min_data_in_leaf": max(20, rows // 50),
-            "lambda_l2": 1.0,
-            "feature_fraction": 0.8,
-            "bagging_fraction": 0.8,
-            "bagging_freq": 1,
-            "boost_from_average": False,
-            "seed": seed,
-            "deterministic": True,
-            "force_row_wise": True,
-            "num_threads": 1 if rows < _MANY_ROWS else 2,
-            "verbosity": -1,
-        }
-
-    def _data(self, rows: Float, goal: Float, parameters: dict[str, Any], like: Any = None) -> Any:
-        import lightgbm
-
-        start = np.full(len(rows), self.base) if self.objective == "binary" else None
-        return lightgbm.Dataset(rows, goal, reference=like, init_score=start, params=parameters)
+        self.size = size
+        self._booster = _read(text)
 
     def scores(self, rows: Float) -> Float:
-        """Return base + scale * sum of the trees (n)."""
-        if self._booster is None:
-            return np.full(len(rows), self.base)
+        """Return the sum of the trees (n x width)."""
         raw: Float = self._booster.predict(rows, raw_score=True, num_threads=1)
-        return self.base + self.scale * raw
+        return raw.reshape(len(rows), -1)
 
-    def explain(self, row: Float) -> Explanation:
-        """Return the SHAP values of one row."""
-        if self._booster is None:
-            return Explanation(self.base, (0.0,) * len(row), self.unit)
-        parts = self._booster.predict(row[None], pred_contrib=True, num_threads=1)[0] * self.scale
-        return Explanation(self.base + float(parts[-1]), tuple(parts[:-1].tolist()), self.unit)
+    def contributions(self, row: Float) -> Float:
+        """Return the SHAP values of one row, and at last their base (k + 1)."""
+        parts: Float = self._booster.predict(row[None], pred_contrib=True, num_threads=1)[0]
+        return parts
 
     def state(self) -> State:
-        """Return base, scale and LightGBM's text."""
-        return {"base": self.base, "scale": self.scale, "trees": self.text}
+        """Return LightGBM's text."""
+        return {"trees": self.text, "size": self.size}
+
+
+class _Boosting(Scored):
+    """Shallow trees on all inputs as they are, at most ``rounds`` (per class where there are several)."""
+
+    name = "lightgbm"
+    rounds: ClassVar[int] = 200
 
     @classmethod
-    def from_state(cls, state: State) -> Self:
-        """Make it from LightGBM's text."""
-        return cls(float(state["base"]), float(state["scale"]), str(state["trees"]))
+    def largest(cls, rows: int) -> int:
+        """Return ``rounds``."""
+        return cls.rounds
+
+    @classmethod
+    def train(cls, early: Lesson, late: Lesson | None, size: int) -> Trees:
+        """Boost; with late rows, stop where 30 more trees do not help on them."""
+        import lightgbm
+
+        parameters = _parameters(early.goal, len(early.rows), early.seed)
+        data = _data(early, parameters)
+        if late is None:
+            return _grown(lightgbm.train(parameters, data, size), size)
+        stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
+        sets = [_data(late, parameters, data)]
+        found = lightgbm.train(parameters, data, size, valid_sets=sets, callbacks=[stop])
+        best = float(found.best_score["valid_0"][parameters["metric"]])
+        constant = late.goal.loss(np.zeros((len(late.rows), len(late.goal.base))), late.learnt, late.weights)
+        return _grown(found, found.best_iteration if best < constant else 0)
+
+    @classmethod
+    def restore(cls, state: State) -> Trees:
+        """Read LightGBM's text."""
+        return Trees(str(state["trees"]), int(state["size"]))
+
+    def explain(self, row: Float) -> Explanation:
+        """Return the SHAP values of one row where the score is one number."""
+        if not isinstance(self.engine, Trees) or self.goal is None or len(self.goal.base) > 1:
+            return super().explain(row)
+        parts = self.engine.contributions(row) * self.slope * self.goal.scale
+        base = self.goal.base[0] * self.goal.scale + float(parts[-1])
+        return Explanation(base, tuple(parts[:-1].tolist()), self.goal.unit)
 
 
 class LightGBMReturn(_Boosting):
     """Regress the return with squared loss; returns are held at 6 standard deviations while learning."""
 
-    name = "lightgbm"
     target = "return"
-    objective = "regression"
-    metric = "l2"
-    unit = "log return"
-
-    def predict(self, rows: Float) -> Float:
-        """Return the expected log return of each row (n)."""
-        return self.scores(rows)
-
-    def _goal(self, labels: Float) -> tuple[float, float, Float]:
-        scale = float(labels.std()) or 1.0
-        return 0.0, scale, np.clip(labels / scale, -_LIMIT, _LIMIT)
-
-    def _constant_loss(self, goal: Float) -> float:
-        return float(np.mean(goal**2))
 
 
 class LightGBMDirection(_Boosting):
     """Classify the direction with log loss, beginning at the share of rises in training."""
 
-    name = "lightgbm"
     target = "direction"
-    objective = "binary"
-    metric = "binary_logloss"
-    unit = "log odds of going up"
-
-    def predict(self, rows: Float) -> Float:
-        """Return the probability of going up for each row (n)."""
-        return probability(self.scores(rows))
-
-    def _goal(self, labels: Float) -> tuple[float, float, Float]:
-        return log_odds(share_up(labels)), 1.0, labels
-
-    def _constant_loss(self, goal: Float) -> float:
-        return float(np.mean(np.logaddexp(0, self.base) - goal * self.base))
 
 
-def _read(name: str, text: str) -> Any:
+class LightGBMDirection3(_Boosting):
+    """Classify the direction with a dead band."""
+
+    target = "direction3"
+
+
+class LightGBMBarrier(_Boosting):
+    """Classify which barrier is met first."""
+
+    target = "barrier"
+
+
+class LightGBMVolatility(_Boosting):
+    """Regress the logarithm of the volatility."""
+
+    target = "volatility"
+
+
+def _parameters(goal: Goal, rows: int, seed: int) -> dict[str, Any]:
+    objective, metric = {0: ("regression", "l2"), 2: ("binary", "binary_logloss")}.get(
+        goal.classes, ("multiclass", "multi_logloss")
+    )
+    return {
+        "objective": objective,
+        "metric": metric,
+        "num_class": goal.classes if goal.classes > 2 else 1,
+        "learning_rate": 0.05,
+        "num_leaves": 15,
+        "min_data_in_leaf": max(20, rows // 50),
+        "lambda_l2": 1.0,
+        "feature_fraction": 0.8,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+        "boost_from_average": False,
+        "seed": seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": 1 if rows < _MANY_ROWS else 2,
+        "verbosity": -1,
+    }
+
+
+def _data(lesson: Lesson, parameters: dict[str, Any], like: Any = None) -> Any:
+    import lightgbm
+
+    start = np.repeat(lesson.goal.base, len(lesson.rows)) if lesson.goal.classes else None
+    return lightgbm.Dataset(
+        lesson.rows, lesson.learnt, weight=lesson.weights, reference=like, init_score=start, params=parameters
+    )
+
+
+def _grown(booster: Any, size: int) -> Trees:
+    return Trees(booster.model_to_string(num_iteration=max(1, size)), size)
+
+
+def _read(text: str) -> Any:
     import lightgbm
 
     try:
         return lightgbm.Booster(model_str=text)
     except lightgbm.basic.LightGBMError as error:
-        raise InputError(f"model {name}", "cannot be read", expected="LightGBM's text", was=text[:40]) from error
+        raise InputError("model lightgbm", "cannot be read", expected="LightGBM's text", was=text[:40]) from error

@@ -41,6 +41,20 @@ class Scaler:
         """Return the standardised rows (n x k), each number by the same elementwise operations."""
         return np.clip((rows - self.mean) / self.scale, -_LIMIT, _LIMIT)
 
+    def state(self) -> State:
+        """Return mean and scale as plain values; the scale of a constant input is null."""
+        scale = [value if math.isfinite(value) else None for value in self.scale.tolist()]
+        return {"mean": self.mean.tolist(), "scale": scale}
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Make it from its plain values."""
+        scale = np.array([math.inf if value is None else value for value in state["scale"]], np.float64)
+        mean = np.array(state["mean"], np.float64)
+        if mean.shape != scale.shape or mean.ndim != 1:
+            raise ValueError("mean and scale are not of one length")
+        return cls(mean, scale)
+
 
 class _Linear(Model):
     """A weighted sum of standardised inputs, always added in the order of the columns."""
@@ -52,24 +66,33 @@ class _Linear(Model):
         self.weights = weights
         self.base = base
 
-    def fit(self, rows: Float, labels: Float, *, seed: int, overlap: int = 1, past: int = -1) -> Self:
+    def fit(
+        self,
+        rows: Float,
+        labels: Float,
+        *,
+        seed: int,
+        overlap: int = 1,
+        past: int = -1,
+        weights: Float | None = None,
+    ) -> Self:
         """Choose the ridge by time inside the rows, then fit on all of them."""
         learn, choose = inner_split(len(rows), overlap)
         inner = Scaler.of(rows[learn])
         early, late = inner.apply(rows[learn]), inner.apply(rows[choose])
         losses = []
         for ridge in _RIDGES:
-            weights, base = self._solve(early, labels[learn], ridge, seed)
-            losses.append(self._loss(base + late @ weights, labels[choose]))
+            found, base = self._solve(early, labels[learn], ridge, seed, None if weights is None else weights[learn])
+            losses.append(self._loss(base + late @ found, labels[choose]))
         ridge = _RIDGES[int(np.argmin(losses))]
         self.scaler = Scaler.of(rows)
-        self.weights, self.base = self._solve(self.scaler.apply(rows), labels, ridge, seed)
+        self.weights, self.base = self._solve(self.scaler.apply(rows), labels, ridge, seed, weights)
         return self
 
     @staticmethod
     @abstractmethod
-    def _solve(scaled: Float, labels: Float, ridge: float, seed: int) -> tuple[Float, float]:
-        """Return weights and base; ``ridge`` is the penalty per row."""
+    def _solve(scaled: Float, labels: Float, ridge: float, seed: int, counts: Float | None) -> tuple[Float, float]:
+        """Return weights and base; ``ridge`` is the penalty per row, ``counts`` how much each row counts."""
 
     @staticmethod
     @abstractmethod
@@ -99,17 +122,14 @@ class _Linear(Model):
         """Return weights and scaling; the scale of a constant input is null."""
         if self.scaler is None or self.weights is None:
             raise InputError(f"model {self.name}", "has learnt nothing", expected="fit first", was="no weights")
-        scale = [value if math.isfinite(value) else None for value in self.scaler.scale.tolist()]
-        mean = self.scaler.mean.tolist()
-        return {"mean": mean, "scale": scale, "weights": self.weights.tolist(), "base": self.base}
+        return {**self.scaler.state(), "weights": self.weights.tolist(), "base": self.base}
 
     @classmethod
     def from_state(cls, state: State) -> Self:
         """Make it from weights and scaling."""
-        scale = np.array([math.inf if value is None else value for value in state["scale"]], np.float64)
-        scaler = Scaler(np.array(state["mean"], np.float64), scale)
+        scaler = Scaler.from_state(state)
         weights = np.array(state["weights"], np.float64)
-        if not scaler.mean.shape == scale.shape == weights.shape or weights.ndim != 1:
+        if scaler.mean.shape != weights.shape:
             raise ValueError("mean, scale and weights are not of one length")
         return cls(scaler, weights, float(state["base"]))
 
@@ -132,24 +152,27 @@ class Huber(_Linear):
         return self.scores(rows)
 
     @staticmethod
-    def _solve(scaled: Float, labels: Float, ridge: float, seed: int) -> tuple[Float, float]:
+    def _solve(scaled: Float, labels: Float, ridge: float, seed: int, counts: Float | None) -> tuple[Float, float]:
         scale = 1.4826 * float(np.median(np.abs(labels))) or float(labels.std())
-        return Huber.solve(scaled, labels, bound=_HUBER * scale, ridge=ridge)
+        return Huber.solve(scaled, labels, bound=_HUBER * scale, ridge=ridge, counts=counts)
 
     @staticmethod
-    def solve(scaled: Float, labels: Float, *, bound: float, ridge: float) -> tuple[Float, float]:
+    def solve(
+        scaled: Float, labels: Float, *, bound: float, ridge: float, counts: Float | None = None
+    ) -> tuple[Float, float]:
         """Return weights (k) and base for residuals that count in full up to ``bound``."""
         design = np.column_stack((np.ones(len(scaled)), scaled))
         penalty = np.diag([1e-12, *[ridge * len(scaled)] * scaled.shape[1]])
         solution: Float = np.zeros(design.shape[1])
-        weight: Float = np.ones(len(scaled))
+        count: Float = np.ones(len(scaled)) if counts is None else counts
+        weight = count
         for _ in range(_PASSES):
             previous = solution
             weighted = design * weight[:, None]
             solution = np.asarray(np.linalg.solve(design.T @ weighted + penalty, weighted.T @ labels), np.float64)
             if bound == 0 or float(np.abs(solution - previous).max()) <= 1e-9 * bound:
                 break
-            weight = bound / np.maximum(np.abs(labels - design @ solution), bound)
+            weight = count * bound / np.maximum(np.abs(labels - design @ solution), bound)
         return solution[1:], float(solution[0])
 
     @staticmethod
@@ -169,7 +192,7 @@ class Logistic(_Linear):
         return probability(self.scores(rows))
 
     @staticmethod
-    def _solve(scaled: Float, labels: Float, ridge: float, seed: int) -> tuple[Float, float]:
+    def _solve(scaled: Float, labels: Float, ridge: float, seed: int, counts: Float | None) -> tuple[Float, float]:
         from sklearn.linear_model import SGDClassifier
 
         base = log_odds(share_up(labels))
@@ -179,7 +202,8 @@ class Logistic(_Linear):
         model = SGDClassifier(
             loss="log_loss", alpha=ridge / 4, average=True, max_iter=epochs, tol=None, random_state=seed
         )
-        model.fit(scaled, labels, coef_init=np.zeros((1, scaled.shape[1])), intercept_init=np.array([base]))
+        begin = {"coef_init": np.zeros((1, scaled.shape[1])), "intercept_init": np.array([base])}
+        model.fit(scaled, labels, sample_weight=counts, **begin)
         return model.coef_[0], float(model.intercept_[0])
 
     @staticmethod

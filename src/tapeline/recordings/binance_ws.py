@@ -15,7 +15,8 @@ from itertools import islice
 
 from tapeline.errors import MalformedMessage, UnreadableFile
 from tapeline.exchanges import binance
-from tapeline.exchanges.base import RawTrade, seconds_ns
+from tapeline.exchanges.base import RawTrade
+from tapeline.exchanges.fields import seconds_ns
 from tapeline.recordings.base import Chunk, IdKind, RecordingFormat, Request
 from tapeline.recordings.court import Court
 from tapeline.recordings.instants import UNITS, unit_of

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from tapeline.clock import parse_time
 from tapeline.errors import UsageError
-from tapeline.exchanges.base import seconds_ns
+from tapeline.exchanges.fields import seconds_ns
 from tapeline.recordings.values import filled, integers, is_text, to_numpy, valid
 from tapeline.types import Bool, Int
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tapeline.errors import UnreadableFile, UsageError
-from tapeline.exchanges.base import split_symbol
+from tapeline.exchanges.fields import split_symbol
 from tapeline.recordings.base import Chunk, IdKind, ImportedCandles, RecordingFormat, Request
 from tapeline.recordings.candle_rows import CandleRows, judge_candles
 from tapeline.recordings.court import Court

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tapeline.errors import UnreadableFile
 from tapeline.exchanges import binance, kraken
-from tapeline.exchanges.base import QUOTES, split_symbol
+from tapeline.exchanges.fields import QUOTES, split_symbol
 from tapeline.types import check_instrument
 
 _WORD = re.compile(r"[A-Za-z0-9]+")

@@ -40,7 +40,7 @@ class View:
         self._candles: deque[dict[str, float]] = deque(maxlen=60)
         self._features: dict[str, float] = {}
         self._begun = clock.now()
-        self._trades = 0
+        self.trades = 0
         self._ts = 0
         self._model = "no model yet"
 
@@ -52,7 +52,7 @@ class View:
     def take(self, outputs: Outputs) -> list[str]:
         """Take what one record gave, and return a line per candle that closed, for a screen that cannot be redrawn."""
         for run in outputs.admission.released:
-            self._trades += len(run.frame)
+            self.trades += len(run.frame)
             self._ts = int(run.frame.ts_event[-1])
         candles = outputs.candles.get(self.timeframe)
         if candles is None:
@@ -84,8 +84,8 @@ class View:
         return f"error {abs(self.score.saved):.2%} {side} that of 'the price stays' over {self.score.count} outcomes"
 
     def __rich__(self) -> RenderableType:
-        rate = self._trades / max((self._clock.now() - self._begun) / 1e9, 1e-9)
-        title = f"{self.instrument}  {format_time(self._ts)}  {self._trades:,} trades, {rate:,.0f} a second"
+        rate = self.trades / max((self._clock.now() - self._begun) / 1e9, 1e-9)
+        title = f"{self.instrument}  {format_time(self._ts)}  {self.trades:,} trades, {rate:,.0f} a second"
         mark = Text(" SIMULATED ", style="bold black on yellow") if self.simulated else Text("")
         body = Group(Text(self._spark(), style="cyan"), self._candle_table(), self._feature_line(), self._predictions())
         return Panel(body, title=Text.assemble(mark, " ", title), title_align="left", padding=(1, 2))

@@ -61,9 +61,13 @@ SIZE_SD = 1.5
 
 
 class Law(NamedTuple):
-    """How the market moves: the mean pace, and ``edge`` with the moments that turn it into a drift."""
+    """How the market moves: the mean pace, and ``edge`` with the moments that turn it into a drift.
+
+    A ``steady`` one has the same pace at every hour, and no lulls.
+    """
 
     base_rate: float
+    steady: bool
     minute_variance: float
     edge: float
     horizon_variance: float
@@ -144,7 +148,8 @@ def open_minute(s: Any, law: Law) -> None:
     season = 1.0 - SEASON * math.cos(2.0 * math.pi * (hour - 3.0) / 24.0)
     s.log_vol = LOG_VOL_KEEP * s.log_vol + math.sqrt(1.0 - LOG_VOL_KEEP**2) * LOG_VOL_SD * _normal(s)
     s.variance = law.minute_variance / 60.0 * season * math.exp(2.0 * (s.log_vol - LOG_VOL_SD**2))
-    s.base_rate = law.base_rate * season * math.exp(s.log_vol - 0.5 * LOG_VOL_SD**2)
+    pace = 1.0 if law.steady else season * math.exp(s.log_vol - 0.5 * LOG_VOL_SD**2)
+    s.base_rate = law.base_rate * pace
     if _uniform(s) < JUMPS_PER_MINUTE:
         s.pending_jump += JUMP_SIZE * math.sqrt(60.0 * s.variance) * _normal(s)
 
@@ -186,7 +191,7 @@ def _next_order(s: Any, law: Law) -> None:
         open_minute(s, law)
     _pass(s, wait)
     s.silence = 0.0
-    if not silent and _uniform(s) < LULLS_PER_SECOND * wait:
+    if not silent and not law.steady and _uniform(s) < LULLS_PER_SECOND * wait:
         s.silence = -LULL_SECONDS * math.log(_uniform(s))
     s.excited_rate += BRANCHING * DECAY
 

@@ -36,6 +36,7 @@ class Market:
         tick: the grid of prices.
         lot: the grid of sizes, in the base currency.
         trades_per_second: the mean over a day.
+        steady: whether the pace is the same at every hour, without lulls: for loads, not for realism.
         volatility: standard deviation of the log return over a day.
         size: the median size of a trade, in the base currency.
         spread: between bid and ask, in ticks.
@@ -62,6 +63,7 @@ class Market:
         tick: float = 0.1,
         lot: float = 0.00001,
         trades_per_second: float = 5.0,
+        steady: bool = False,
         volatility: float = 0.03,
         size: float = 0.01,
         spread: float = 0.0,
@@ -76,7 +78,7 @@ class Market:
         for name, whole in {"seed": seed, "start": start, "first_id": first_id}.items():
             _require(whole >= 0, name, "a whole number >= 0", whole)
         _require(math.isfinite(spread) and spread >= 0, "spread", "a number of ticks >= 0", spread)
-        self._law = _law(trades_per_second, volatility, edge, edge_horizon)
+        self._law = _law(trades_per_second, steady, volatility, edge, edge_horizon)
         self._grid = _process.Grid(_per_unit(tick), _per_unit(lot), size / lot, spread / 2)
         self._begin = _begin(self._law, seed, start, price, first_id)
 
@@ -117,7 +119,7 @@ def _per_unit(step: float) -> float:
     return float(whole) if abs(whole * step - 1) < 1e-9 else 1 / step
 
 
-def _law(rate: float, volatility: float, edge: float, horizon: int) -> _process.Law:
+def _law(rate: float, steady: bool, volatility: float, edge: float, horizon: int) -> _process.Law:
     """Work out the kernel's constants from what the user asked for."""
     minutes = horizon // MINUTE
     _require(minutes >= 1 and horizon % MINUTE == 0, "edge_horizon", "whole minutes", format_duration(horizon))
@@ -126,10 +128,12 @@ def _law(rate: float, volatility: float, edge: float, horizon: int) -> _process.
     drift_variance = float(minutes + 2 * ((minutes - np.arange(1, minutes)) * keep[1:]).sum())
     most = math.floor(100 * signal_sum**2 / drift_variance) / 100
     _require(0 <= edge < most, "edge", f"a share from 0 to below {most} over {format_duration(horizon)}", edge)
-    orders = rate * (1 - _process.SWEEP) / (1 - _process.LULLS_PER_SECOND * _process.LULL_SECONDS)
+    silent = 0.0 if steady else _process.LULLS_PER_SECOND * _process.LULL_SECONDS
+    orders = rate * (1 - _process.SWEEP) / (1 - silent)
     per_minute = volatility**2 * MINUTE / DAY
     return _process.Law(
         base_rate=orders * (1 - _process.BRANCHING),
+        steady=steady,
         minute_variance=per_minute / (1 + _process.JUMPS_PER_MINUTE * _process.JUMP_SIZE**2),
         edge=edge,
         horizon_variance=per_minute * minutes,

@@ -19,6 +19,8 @@ _EVENTS = ("ts_event", "ts_init", "open_time", "close_time", "as_of", "made_at",
 _TIMES = frozenset([*_EVENTS, "created_at", "promoted_at", "first_seen"])
 SCANNED = frozenset(["trades", "late_trades", "candles", "features"])
 """Kinds too large for an index: their keys end in a number that grows, by which stored rows are found."""
+_MANY = 1 << 16
+"""Fewer rows are grouped sooner by one thread than by several."""
 
 
 def is_time(kind: Kind, name: str) -> bool:
@@ -127,9 +129,10 @@ def one_per_key(kind: Kind, rows: pa.Table, *, last: bool) -> pa.Table:
     if len(rows) < 2 or _increases(rows[kind.key[-1]]):
         return rows
     position = pa.array(np.arange(len(rows)))
-    grouped = rows.select(kind.key).append_column("_position", position).group_by(list(kind.key))
+    grouped = rows.select(kind.key).append_column("_position", position)
     pick = "max" if last else "min"
-    kept = grouped.aggregate([("_position", pick)])[f"_position_{pick}"]
+    chosen = grouped.group_by(list(kind.key), use_threads=len(rows) > _MANY)
+    kept = chosen.aggregate([("_position", pick)])[f"_position_{pick}"]
     return rows if len(kept) == len(rows) else rows.take(pa.array(np.sort(kept.to_numpy())))
 
 

@@ -87,7 +87,7 @@ def _spans(kind: Kind, rows: pa.Table) -> list[tuple[Series, int, int]]:
     ends = [pc.min_max(rows[name]).as_py() for name in kind.key]
     if all(end["min"] == end["max"] for end in ends[:-1]):
         return [(tuple(end["min"] for end in ends[:-1]), ends[-1]["min"], ends[-1]["max"])]
-    spans = rows.group_by(texts).aggregate([(number, "min"), (number, "max")])
+    spans = rows.group_by(texts, use_threads=False).aggregate([(number, "min"), (number, "max")])
     series = zip(*(spans[name].to_pylist() for name in texts), strict=True)
     return list(zip(series, *(spans[f"{number}_{end}"].to_pylist() for end in ("min", "max")), strict=True))
 

@@ -6,10 +6,11 @@ It is not a server: while a process has the file open for writing no other opens
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
 
 import duckdb
@@ -26,6 +27,9 @@ from tapeline.stores._duckdb_sql import query
 from tapeline.stores._duckdb_tape import stream
 from tapeline.stores._duckdb_tools import Source, first_number, make_views, sizes
 from tapeline.stores.base import KINDS, Kind, Size
+
+if TYPE_CHECKING:
+    from tapeline.stores._duckdb_reader import Reader
 
 _OPEN: WeakValueDictionary[str, DuckDBStore] = WeakValueDictionary()
 _BLOCK = 1 << 16
@@ -61,6 +65,7 @@ class DuckDBStore:
         self.read_only = read_only
         self._where = f"database {self.path}"
         self._closed = True
+        self._making_reader = threading.Lock()
         self._in_transaction = False
         self._prepared: set[str] = set()
         self._sources = {name: Source(kind.schema.empty_table()) for name, kind in KINDS.items()}
@@ -69,6 +74,7 @@ class DuckDBStore:
         options = {name: str(value) for name, value in wanted.items() if value is not None}
         with translated(self._where):
             self._connection = _connect(self.path, options, read_only=read_only)
+            self._readers = self._connection.cursor()
         self._closed = False
         self._keys = Keys(self._connection)
         try:
@@ -153,7 +159,7 @@ class DuckDBStore:
         self, kind: str, instrument: str, *, start: int | None = None, end: int | None = None, **equal: str
     ) -> int:
         """Remove an instrument's rows in [start, end) of the kind's time, where columns equal; return how many."""
-        where, values = _where_sql(Question(kind_named(kind), instrument, start, end, equal=equal))
+        where, values = where_sql(Question(kind_named(kind), instrument, start, end, equal=equal))
         with self._writing(), translated(self._where):
             return first_number(self._connection, f"DELETE FROM {kind}{where}", values)
 
@@ -170,7 +176,7 @@ class DuckDBStore:
     ) -> pa.Table:
         """Return rows in [start, end) of the kind's time, known at or before ``as_of``, in the kind's order."""
         question = Question(kind_named(kind), instrument, start, end, as_of, equal)
-        where, values = _where_sql(question)
+        where, values = where_sql(question)
         columns = schema.columns_of(kind)
         order = [columns[name].stored for name in question.kind.order]
         source = f"SELECT * FROM {kind}{where}"
@@ -235,8 +241,15 @@ class DuckDBStore:
         """Release the file. Idempotent."""
         if not self._closed:
             self._closed = True
-            with translated(self._where):
+            with translated(self._where), self._making_reader:
+                self._readers.close()
                 self._connection.close()
+
+    def reader(self) -> Reader:
+        """Return the database as it is committed now, to read in another thread while this store goes on writing."""
+        from tapeline.stores._duckdb_reader import Reader
+
+        return Reader(self)
 
     def _table(self, text: str, values: list[Any], kind: Kind) -> pa.Table:
         with translated(self._where):
@@ -280,7 +293,8 @@ def _connect(path: Path, options: Mapping[str, str], *, read_only: bool) -> duck
     return connection
 
 
-def _where_sql(question: Question) -> tuple[str, list[Any]]:
+def where_sql(question: Question) -> tuple[str, list[Any]]:
+    """Return the condition that a question asks of the rows of its table, and the values in it."""
     columns = schema.columns_of(question.kind.name)
     asked: list[tuple[str, str, Any]] = [(name, "=", text) for name, text in question.texts().items()]
     asked += question.bounds()

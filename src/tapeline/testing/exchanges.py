@@ -17,8 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tapeline.errors import InputError, MalformedMessage, TapelineError
-from tapeline.exchanges.base import MAX_ID, Ack, Event, Exchange, Trade, exchanges
+from tapeline.errors import InputError, MalformedMessage, TapelineError, VenueError
+from tapeline.exchanges.base import Ack, Event, Exchange, Response, Trade, exchanges
+from tapeline.exchanges.fields import MAX_ID
+from tapeline.testing import exchange_feeds
 from tapeline.types import check_instrument, venue_of
 
 __all__ = ["CHECKS", "ExchangeSuite", "recorded"]
@@ -130,6 +132,28 @@ class ExchangeSuite:
         histories = [exchange.parse_history(body, "BTC-USD") for body in bodies]
         assert bodies
         assert all(history.trades and not history.bad for history in histories)
+
+    @pytest.mark.parametrize("check", exchange_feeds.CHECKS)
+    def test_can_be_followed_live(
+        self, exchange: Exchange, check: Callable[[Exchange, Sequence[bytes]], list[str]]
+    ) -> None:
+        """One of `tapeline.testing.exchange_feeds.CHECKS`, on recorded bodies."""
+        assert check(exchange, recorded(self.messages, exchange, "rest.jsonl")) == []
+
+    def test_damaged_answers_end_a_walk(self, exchange: Exchange) -> None:
+        """A walk that is answered with damaged bodies ends, or says that they cannot be read."""
+        bodies = recorded(self.messages, exchange, "rest.jsonl")
+        quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+        @settings(max_examples=self.examples // 3, deadline=None, suppress_health_check=quiet)
+        @given(st.lists(_damaged(bodies), min_size=1, max_size=4))
+        def damaged(answers: list[bytes]) -> None:
+            assert exchange_feeds.walk_problems(exchange, answers) == []
+            for answer in answers:
+                with suppress(VenueError):
+                    exchange.check(Response(200, {}, answer))
+
+        damaged()
 
     def test_damaged_input_raises_only_errors_of_input(self, exchange: Exchange) -> None:
         """Arbitrary bytes, damaged messages, and fields of odd values."""

@@ -1,12 +1,13 @@
-"""Kill an import or a replay with SIGKILL at random moments, resume it each time, and leave it finished.
+"""Kill an import, a replay or a live process with SIGKILL at random moments, resume it each time, and leave it finished.
 
-Run as a program: ``python -m tapeline.testing.killing import|replay SOURCE DB KILLS SEED``. The worker is forked from
+Run as a program: ``python -m tapeline.testing.killing import|replay|live SOURCE DB KILLS SEED``. The worker is forked from
 a process that has everything loaded but no database open, so most of the time is spent where a kill can hurt. Prints
 how many kills hit.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -14,21 +15,35 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from tapeline.candles import CandleFold
 from tapeline.clock import SystemClock
 from tapeline.config import Settings, load_settings
 from tapeline.features import FeatureFold, FeatureSet
 from tapeline.importing import import_files
+from tapeline.ingest.base import Delivery, Source
 from tapeline.runners.replay import replay_into
+from tapeline.runners.writer import Writer
+from tapeline.stores import rows
 from tapeline.stores.duckdb import DuckDBStore
 from tapeline.tape import instruments
 from tapeline.types import Frame, Timeframe
 
-SETTINGS: dict[str, Any] = {"feature_sets": ("bars",), "timeframes": ("1m", "5m"), "flush_rows": 2_000}
+SETTINGS: dict[str, Any] = {
+    "feature_sets": ("bars",),
+    "timeframes": ("1m", "5m"),
+    "flush_rows": 2_000,
+    "state_interval": "50ms",
+}
+_PIECE = 50
 
 
 def work(what: str, source: Path, db: Path, settings: Settings) -> None:
-    """Import a recording, or replay a database into another."""
+    """Import a recording, replay a database into another, or follow a recording as if it were live."""
+    if what == "live":
+        asyncio.run(follow(source, db, settings))
+        return
     store = DuckDBStore(db)
     if what == "import":
         report = import_files([source], store, settings, clock=SystemClock())
@@ -39,6 +54,24 @@ def work(what: str, source: Path, db: Path, settings: Settings) -> None:
             for _ in replay_into(origin, store, settings, tape, clock=SystemClock()):
                 pass
     store.close()
+
+
+async def follow(source: Path, db: Path, settings: Settings) -> None:
+    """Deliver a recording as a venue does: what is missing, then on from where the tape ends, and give the rest up."""
+    table = pq.read_table(source)
+    name = table["instrument"][0].as_py()
+    tape = rows.to_frame(name, table)
+    async with Writer(lambda: DuckDBStore(db), settings, clock=SystemClock()) as writer:
+        standing = await writer.standing(name)
+        for gap in standing.missing:
+            found = tape.take((tape.trade_id >= gap.first) & (tape.trade_id <= gap.last))
+            await writer.take(Delivery((found,), source=Source.HEAL))
+        left = tape if standing.trade_id is None else tape.take(tape.trade_id > standing.trade_id)
+        for at in range(0, len(left), _PIECE):
+            await writer.take(Delivery((left.take(slice(at, at + _PIECE)),)))
+            await writer.standing(name)
+        for gap in (await writer.standing(name)).missing:
+            await writer.give_up(gap)
 
 
 def warm(settings: Settings) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tapeline.cli.invocation import Command, Invocation
+from tapeline.cli.invocation import Command, Invocation, moment
 from tapeline.clock import SystemClock
+from tapeline.errors import UsageError
 
 if TYPE_CHECKING:
     from tapeline.importing import ImportReport
@@ -26,28 +28,57 @@ def _columns(context: click.Context, parameter: click.Parameter, text: str | Non
 
 
 @click.command("import", cls=Command)
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, metavar="PATH...", type=click.Path(path_type=Path))
 @click.option("--instrument", metavar="I", help="Overrides what the files say, such as BTC-USD.KRAKEN.")
 @click.option("--format", "format_", metavar="F", help="The files' format, where it is not to be recognised.")
 @click.option("--columns", callback=_columns, metavar="MAP", help="Our names to theirs: price=p,qty=size,ts=time:ms.")
+@click.option("--yfinance", metavar="TICKER", help="Candles of Yahoo Finance instead of files.")
+@click.option("--timeframe", help="With --yfinance: the length of its candles.  [default: 1d]")
+@click.option("--start", callback=moment, metavar="TIME", help="With --yfinance: the first open time, RFC 3339.")
+@click.option("--end", callback=moment, metavar="TIME", help="With --yfinance: the end, RFC 3339.")
 @click.pass_obj
 def command(
     invocation: Invocation,
+    /,
     paths: tuple[Path, ...],
     instrument: str | None,
     format_: str | None,
     columns: dict[str, str] | None,
+    **yahoo: Any,
 ) -> int:
     """Read recorded files into the tape.
 
     A folder stands for all files in and below it.
     """
+    told = [f"--{name}" for name, value in yahoo.items() if value is not None]
+    if bool(paths) == (yahoo["yfinance"] is not None) or (paths and told):
+        was = " and ".join([*map(str, paths[:1]), *told]) or "nothing"
+        raise UsageError("tapeline import", "what to read", expected="files, or --yfinance TICKER alone", was=was)
+    if paths:
+        return _import(invocation, _files(paths), instrument, format_, columns)
+    from tapeline.recordings.yahoo import download
+
+    ticker, timeframe = yahoo["yfinance"], yahoo["timeframe"] or "1d"
+    with TemporaryDirectory() as folder:
+        now = SystemClock().now()
+        file = download(ticker, timeframe, yahoo["start"], yahoo["end"], now=now, folder=Path(folder))
+        name = instrument or f"{ticker.upper()}.YAHOO"
+        return _import(invocation, [file], name, "table", {"timeframe": timeframe})
+
+
+def _import(
+    invocation: Invocation,
+    files: list[Path],
+    instrument: str | None,
+    format_: str | None,
+    columns: dict[str, str] | None,
+) -> int:
     from tapeline.cli.output import write_json
     from tapeline.importing import import_files
 
     with invocation.store(read_only=False, make=True) as store, invocation.progress() as meter:
         report = import_files(
-            _files(paths),
+            files,
             store,
             invocation.settings,
             clock=SystemClock(),

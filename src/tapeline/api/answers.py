@@ -1,0 +1,89 @@
+"""Answers: JSON by msgspec, compressed and tagged off the loop, and what the OpenAPI document says of them."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+
+from tapeline import wire
+from tapeline.api.context import context_of
+from tapeline.documents import Problem
+from tapeline.stores._duckdb_reader import Reader
+
+PROBLEM = "application/problem+json"
+_REF = "#/components/schemas/{name}"
+_WORTH_PACKING = 1400
+_ERRORS = {
+    400: "Cannot be answered as put",
+    401: "The token is missing or wrong",
+    403: "Not allowed by the settings",
+    404: "Unknown name",
+    413: "The body is too large",
+    422: "A parameter breaks its rule",
+    429: "Too many requests",
+    503: "Not now: the text says what is missing",
+}
+_told: list[Any] = [Problem]
+
+
+def told(kind: Any, description: str, *errors: int) -> dict[str, Any]:
+    """Return what a route says of itself: the document it answers with, and the problems it may answer with."""
+    _told.append(kind)
+    schema = msgspec.json.schema_components([kind], ref_template=_REF)[0][0]
+    answers: dict[int | str, dict[str, Any]] = {
+        200: {"description": description, "content": {"application/json": {"schema": schema}}}
+    }
+    return {"responses": answers | problems(400, 422, 429, *errors), "response_class": Response}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the part of the OpenAPI document that tells problems of these statuses."""
+    content = {PROBLEM: {"schema": {"$ref": _REF.format(name="Problem")}}}
+    return {status: {"description": _ERRORS[status], "content": content} for status in statuses}
+
+
+def body(kind: Any) -> dict[str, Any]:
+    """Return what a route says of the JSON body it takes."""
+    _told.append(kind)
+    schema = msgspec.json.schema_components([kind], ref_template=_REF)[0][0]
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def openapi(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, with the schemas of all rows and documents."""
+    if not app.openapi_schema:
+        made = get_openapi(title=app.title, version=app.version, routes=app.routes, description=app.description)
+        components = made.setdefault("components", {})
+        shapes = msgspec.json.schema_components(_told, ref_template=_REF)[1]
+        components["schemas"] = {**shapes}
+        bearer = {"type": "http", "scheme": "bearer", "description": "The token of the settings."}
+        components["securitySchemes"] = {"token": bearer}
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+async def answer(request: Request, make: Callable[[Reader], object]) -> Response:
+    """Answer with a document made from the database."""
+    return await context_of(request).read(lambda reader: packed(request, make(reader)))
+
+
+def packed(request: Request, document: object) -> Response:
+    """Return a document as a response: 304 where the client has it, compressed where the client takes that."""
+    raw = wire.encode(document)
+    headers = {
+        "ETag": f'"{blake2b(raw, digest_size=12).hexdigest()}"',
+        "Cache-Control": "no-cache",
+        "Vary": "Accept-Encoding",
+    }
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    if len(raw) > _WORTH_PACKING and "gzip" in request.headers.get("accept-encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+        raw = gzip.compress(raw, 1, mtime=0)
+    return Response(raw, media_type="application/json", headers=headers)

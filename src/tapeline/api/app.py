@@ -1,0 +1,84 @@
+"""The application: all routes over one store, one hub and, where there is one, the live process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from tapeline import __version__
+from tapeline.api import health, inference, market, pages, stream, v1, writes
+from tapeline.api.answers import openapi
+from tapeline.api.champions import Champions
+from tapeline.api.context import Context, Live
+from tapeline.api.metrics import Metrics
+from tapeline.api.problems import install
+from tapeline.api.security import Forbidden, Guard, check_binding, forbidden
+from tapeline.clock import Clock, SystemClock
+from tapeline.config import Settings
+from tapeline.hub import Hub
+from tapeline.stores._duckdb_reader import Reader
+
+_ABOUT = (
+    "Candles, features, models and predictions of live trade tapes. Times are RFC 3339, rows come in order of time, "
+    "start is included and end is not, limit takes the newest, and next of an answer is the cursor of the page before. "
+    "Errors are RFC 9457 problem documents. Streams: WebSocket /v1/stream and /ws/predictions."
+)
+
+
+def create_app(
+    store_reader: Callable[[], Reader],
+    hub: Hub,
+    live: Live | None,
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+) -> FastAPI:
+    """Make the application.
+
+    Args:
+        store_reader: gives a reader of the store for the calling thread, such as `DuckDBStore.reader`.
+        hub: what is newest, published to in the loop that runs the application.
+        live: the running process; None over a stored database.
+        settings: host, token, cors, sql.
+        clock: tells the time.
+
+    Raises:
+        UsageError: the host is not loopback, and no token is set.
+    """
+    check_binding(settings)
+    shared = Context(store_reader, hub, live, settings, clock or SystemClock())
+    app = FastAPI(
+        title="Tapeline",
+        version=__version__,
+        description=_ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        redirect_slashes=False,
+    )
+    app.state.context, app.state.champions, app.state.metrics = shared, Champions(shared), Metrics(shared)
+    for routes in (stream.router, writes.router, v1.router, inference.router, market.router, health.router):
+        app.include_router(routes)
+    pages.mount(app)
+    install(app)
+    app.add_exception_handler(Forbidden, forbidden)
+    if settings.cors:
+        headers = ["Authorization", "Content-Type", "Last-Event-ID", "If-None-Match"]
+        app.add_middleware(
+            CORSMiddleware, allow_origins=settings.cors, allow_methods=["GET", "POST"], allow_headers=headers
+        )
+    app.add_middleware(Guard, settings=settings, per_second=settings.rate_limit)
+    app.openapi = partial(openapi, app)  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    shared: Context = app.state.context
+    shared.hub.close()
+    shared.pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,157 @@
+"""A live process from its parts: venues (or the simulated one), the writer, the page and the API, a screen, learning.
+
+Here and nowhere else concrete parts are chosen: which database, which venues, which screen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tapeline.api.app import create_app
+from tapeline.api.server import listen, serving
+from tapeline.cli.invocation import Invocation
+from tapeline.cli.screen import Screen, screen
+from tapeline.clock import SystemClock
+from tapeline.config import Settings
+from tapeline.errors import StoreLocked, VenueRefused
+from tapeline.features import FeatureSet
+from tapeline.importing import import_files
+from tapeline.ingest.base import Place
+from tapeline.ingest.places import followed, place_of
+from tapeline.ingest.reach import why_not
+from tapeline.runners.embedded import Embedded
+from tapeline.runners.learner import Learner, tasks_of
+from tapeline.runners.live_view import LiveView
+from tapeline.runners.owner import told
+from tapeline.runners.simulated import SPEAKS, Simulation
+from tapeline.simulator.faults import Faults
+from tapeline.simulator.server import Server
+from tapeline.simulator.venue import find_venue
+from tapeline.stores.duckdb import DuckDBStore
+
+DEFAULT = ("BTC-USD.KRAKEN", "ETH-USD.KRAKEN", "SOL-USD.KRAKEN")
+"""What is followed where nobody says."""
+SIMULATED = {"timeframes": ("10s", "1m", "5m", "1h"), "predict": ("10s/1m", "1m/5m")}
+"""What is computed of a simulated market, unless the settings say otherwise: something moves while a person looks."""
+FAULTS = {"disconnect": 0.004, "drop": 0.01, "duplicate": 0.02, "reorder": 0.01, "malformed": 0.005}
+"""What goes wrong there, so that healing is seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line asked for; see `tapeline up --help`."""
+
+    demo: bool = False
+    demo_if_offline: bool = False
+    seed: int | None = None
+    edge: float | None = None
+    headless: bool = False
+    seconds: float | None = None
+
+
+def run(invocation: Invocation, settings: Settings, asked: Asked) -> int:
+    """Run until a signal, or until the time asked for is over."""
+    return asyncio.run(_run(invocation, settings, asked, SystemClock()))
+
+
+async def _run(invocation: Invocation, settings: Settings, asked: Asked, clock: SystemClock) -> int:
+    if not settings.instruments and not asked.demo:
+        settings = settings.model_copy(update={"instruments": DEFAULT})
+    simulated = asked.demo or (asked.demo_if_offline and await _offline(invocation, settings, clock))
+    async with AsyncExitStack() as stack:
+        if simulated:
+            settings = await stack.enter_async_context(_simulated(invocation, settings, asked, clock))
+        names = FeatureSet.load("technical").names if "technical" in settings.feature_sets else []
+        view = LiveView(settings.timeframes[0], names, clock=clock)
+        shown = stack.enter_context(screen(view, headless=asked.headless, quiet=invocation.quiet, clock=clock))
+        live = Embedded(settings, _places(settings, simulated=simulated), clock=clock, watcher=shown.take)
+        await stack.enter_async_context(live)
+        app = create_app(live.reader, live.hub, live, settings, clock=clock)
+        view.address = await stack.enter_async_context(serving(app, listen(settings.host, settings.port)))
+        live.announce(view.address)
+        shown.tell("serving", address=view.address, database=str(settings.db))
+        learner = stack.enter_context(Learner(settings, live.reader, live.writer, clock=clock))
+        await _until_stopped(live, learner, shown, asked.seconds)
+    return 0
+
+
+def _places(settings: Settings, *, simulated: bool) -> list[tuple[Place, Sequence[str]]]:
+    by_venue = followed(settings, simulated=SPEAKS if simulated else "")
+    return [(place_of(venue, settings, simulated=simulated), names) for venue, names in by_venue.items()]
+
+
+async def _offline(invocation: Invocation, settings: Settings, clock: SystemClock) -> bool:
+    """Return whether none of the venues asked for can be reached."""
+    reasons = [await why_not(place, clock=clock) for place, _ in _places(settings, simulated=False)]
+    if not all(reasons):
+        return False
+    for reason in reasons:
+        invocation.note(reason)
+    invocation.note("no venue can be reached: the simulated market takes their place, everything below is SIMULATED")
+    return True
+
+
+@asynccontextmanager
+async def _simulated(
+    invocation: Invocation, settings: Settings, asked: Asked, clock: SystemClock
+) -> AsyncIterator[Settings]:
+    """Serve the simulated venue inside, and give the settings that lead there; its past is imported once."""
+    simulation = Simulation.beside(settings.db, now=clock.now(), seed=asked.seed, edge=asked.edge)
+    chosen = {name: value for name, value in SIMULATED.items() if name not in settings.model_fields_set}
+    settings = settings.model_copy(update=chosen | {"instruments": simulation.instruments})
+    await asyncio.to_thread(_import_past, invocation, settings, simulation, clock)
+    faults = Faults(FAULTS, seed=simulation.seed)
+    async with Server(find_venue(SPEAKS.lower()), simulation.sources(), clock=clock, faults=faults) as server:
+        yield settings.model_copy(update={"kraken_url": server.rest_url, "kraken_rest_url": "", "kraken_feed": ""})
+
+
+def _import_past(invocation: Invocation, settings: Settings, simulation: Simulation, clock: SystemClock) -> None:
+    """Import what happened at the simulated venue before it was first opened, as a user would import a recording."""
+    try:
+        store = DuckDBStore(settings.db)
+    except StoreLocked as error:
+        raise told(settings.db, error) from error
+    with closing(store), TemporaryDirectory() as folder:
+        if store.read("instruments", instrument=simulation.instruments[-1]).num_rows:
+            return
+        invocation.note("importing the past of the simulated market")
+        files = simulation.record(Path(folder))
+        report = import_files(files, store, settings, clock=clock)
+        invocation.note(f"{sum(file.new for file in report.files):,} SIMULATED trades imported")
+
+
+async def _until_stopped(live: Embedded, learner: Learner, shown: Screen, seconds: float | None) -> None:
+    """Follow, learn and show until a signal comes, the time is over, or every connection was refused."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    following = asyncio.create_task(live.run())
+    beside = [
+        asyncio.create_task(learner.keep_learning(tasks_of(live.settings), tell=shown.tell)),
+        asyncio.create_task(_refresh(live, shown)),
+    ]
+    if seconds is not None:
+        loop.call_later(seconds, stop.set)
+    stopping = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([following, stopping, *beside], return_when=asyncio.FIRST_COMPLETED)
+    for task in (following, stopping, *beside):
+        task.cancel()
+    await asyncio.gather(following, stopping, *beside, return_exceptions=True)
+    for task in done - {stopping}:
+        task.result()
+    if following in done:
+        reasons = "; ".join(one.reason or str(one.refused) for one in live.ingest.statuses)
+        raise VenueRefused("up", f"every connection was refused: {reasons}", next_step="correct the settings")
+
+
+async def _refresh(live: Embedded, shown: Screen) -> None:
+    """Show how the process is, about once a second."""
+    while True:
+        shown.refresh(live.status(), live.ingest.statuses)
+        await asyncio.sleep(1)

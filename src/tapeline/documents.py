@@ -1,0 +1,169 @@
+"""The other JSON documents of the API: pages of rows, what is stored, models, live error, quality, problems."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from tapeline.wire import Number
+
+T = TypeVar("T")
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """Rows in order of time; ``next`` is the ``cursor`` of the page before them, null where there is none."""
+
+    items: list[T]
+    next: str | None = None
+    note: str = ""
+
+
+class Instrument(msgspec.Struct, frozen=True):
+    """What is stored of an instrument: ``holds`` is ``trades``, or candles that others made."""
+
+    instrument: str
+    venue: str
+    simulated: bool
+    holds: str
+    rows: int
+    first: str | None
+    last: str | None
+    ids: str
+    open_gaps: int | None
+    missing: int | None
+    completeness: str
+    timeframes: list[str]
+    feature_sets: list[str]
+
+
+class LateTrade(msgspec.Struct, frozen=True):
+    """A trade that came after its candle had closed."""
+
+    instrument: str
+    trade_id: int
+    ts_event: str
+    ts_init: str
+    price: float
+    qty: float
+    side: str
+    reason: str
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """Bad input, kept raw (bytes that are no UTF-8 are escaped) with its reason."""
+
+    source: str
+    instrument: str
+    kind: str
+    reason: str
+    raw: str
+    ts_init: str
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A registered model; ``record`` tells what it came from, and its history."""
+
+    name: str
+    version: str
+    instrument: str
+    timeframe: str
+    horizon: str
+    target: str
+    model: str
+    status: str
+    created_at: str
+    promoted_at: str | None
+    feature_set: str
+    feature_version: str
+    record: dict[str, Any]
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What a write did."""
+
+    done: str
+    name: str
+    version: str | None = None
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """A mean with its interval; the bounds are null where there is too little to tell."""
+
+    value: Number
+    low: Number
+    high: Number
+
+
+class LiveError(msgspec.Struct, frozen=True):
+    """How well one model version did on what came, against saying that the price stays.
+
+    ``error`` and ``baseline`` are mean absolute errors of the log return; ``gain`` is the baseline's error less the
+    model's, and ``edge`` whether all of its interval lies above zero. ``hit_rate`` is of the predictions whose
+    direction could be right or wrong, ``inside`` the share within the interval. ``excluded`` were late, or ended in a
+    candle that is not complete.
+    """
+
+    instrument: str
+    timeframe: str
+    horizon: str
+    model: str
+    model_version: str
+    predictions: int
+    excluded: int
+    first: str
+    last: str
+    error: Interval
+    baseline: Interval
+    gain: Interval
+    hit_rate: Interval | None
+    inside: Number
+    edge: bool
+    verdict: str
+
+
+class Day(msgspec.Struct, frozen=True):
+    """The candles of one UTC day."""
+
+    day: str
+    candles: int
+    complete: int
+    quiet: int
+    trades: int | None
+
+
+class Quality(msgspec.Struct, frozen=True):
+    """How whole an instrument is: its days by timeframe, and what was dropped; null: not counted."""
+
+    instrument: str
+    timeframe: str
+    source: str
+    completeness: str
+    open_gaps: int | None
+    missing: int | None
+    late: int
+    dead_letters: int
+    duplicates: int | None
+    days: list[Day]
+
+
+class SqlAnswer(msgspec.Struct, frozen=True):
+    """Rows of a query; ``truncated``: there are more."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+    truncated: bool
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is wrong (RFC 9457): where, what was expected, what was found, and what to do next."""
+
+    title: str
+    status: int
+    detail: str
+    type: str = "about:blank"
+    where: str = ""
+    expected: str = ""
+    was: str = ""
+    next_step: str = ""
+    state: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -1,0 +1,54 @@
+"""What REST answers of all venues have in common: which are worth asking for again, and which never will be."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from tapeline.errors import VenueBusy, VenueRefused
+from tapeline.exchanges.base import Response
+
+_SECONDS = re.compile(r"\d{1,7}(?:\.\d{1,3})?", re.ASCII)
+_BUSY = frozenset({408, 418, 425, 429})
+
+
+def check_answer(where: str, response: Response) -> None:
+    """Return where a response is a whole JSON document with status 200.
+
+    A page of a proxy, a redirect and a body cut short are taken for trouble that passes, whatever the status.
+
+    Raises:
+        VenueBusy: status 408, 418, 425, 429, 5xx or 3xx, or no JSON; with the seconds of ``Retry-After``.
+        VenueRefused: any other status.
+
+    >>> check_answer("kraken Trades", Response(200, {}, b"{}"))
+    """
+    status, found = response.status, _shown(response.body)
+    if status in _BUSY or status >= 500 or status < 200:
+        raise VenueBusy(where, f"the venue answered {status} {found}".rstrip(), retry_after=retry_after(response))
+    if not _is_json(response.body):
+        problem = f"the answer ({status}) is no whole JSON document"
+        raise VenueBusy(where, problem, expected="JSON", was=found, retry_after=retry_after(response))
+    if 300 <= status < 400:
+        raise VenueBusy(where, f"the venue sent us elsewhere ({status})", expected="200", was=status)
+    if status != 200:
+        raise VenueRefused(where, f"the venue answered {status} {found}", next_step="it will not answer this request")
+
+
+def retry_after(response: Response) -> float:
+    """Return the seconds of ``Retry-After``; 0 where there is none or a date stands there."""
+    text = response.headers.get("retry-after", "").strip()
+    return float(text) if _SECONDS.fullmatch(text) else 0.0
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _shown(body: bytes) -> str:
+    return " ".join(body[:200].decode(errors="replace").split())[:80]

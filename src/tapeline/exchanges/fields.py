@@ -1,0 +1,136 @@
+"""Fields of messages as venues write them: numbers, times, symbols, and the refusal of what is none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+
+import msgspec
+
+from tapeline.errors import MalformedMessage, UsageError
+
+MAX_ID = 2**63 - 1
+
+_NAME = re.compile(r"[A-Z0-9][A-Z0-9._:/-]*\.[A-Z0-9]+")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)", re.ASCII)
+
+QUOTES = tuple(
+    re.findall(
+        r"\w+",
+        "FDUSD USDT USDC BUSD TUSD USDP DAI USD EUR GBP JPY TRY BRL AUD CAD CHF RUB UAH NGN ZAR IDRT BIDR PLN RON ARS "
+        "MXN CZK COP BTC XBT ETH BNB SOL TRX XRP DOGE DOT VAI PAX",
+    )
+)
+"""Quote currencies, longest first where one ends with another."""
+
+
+def split_symbol(symbol: str, quotes: Iterable[str] = QUOTES) -> tuple[str, str] | None:
+    """Split a venue's symbol into base and quote, or return None where it has no known quote.
+
+    >>> split_symbol("BTCUSDT"), split_symbol("XRP/ETH"), split_symbol("SPY")
+    (('BTC', 'USDT'), ('XRP', 'ETH'), None)
+    """
+    name = symbol.upper()
+    for mark in "/-_":
+        base, found, quote = name.partition(mark)
+        if found:
+            return (base, quote) if base.isalnum() and quote.isalnum() else None
+    for quote in quotes:
+        if name.endswith(quote) and len(name) > len(quote) and name.isalnum():
+            return name.removesuffix(quote), quote
+    return None
+
+
+def seconds_ns(seconds: Decimal) -> int:
+    """Return ns of a number of seconds, exactly; -1 where no int64 can hold it.
+
+    >>> from decimal import Decimal
+    >>> seconds_ns(Decimal("1762795433.9717445"))
+    1762795433971744500
+    """
+    if not seconds.is_finite() or seconds.adjusted() > 9 or seconds < 0:
+        return -1
+    ns = int(seconds.scaleb(9))
+    return ns if ns <= MAX_ID else -1
+
+
+@contextmanager
+def reading(where: str, raw: bytes) -> Iterator[None]:
+    """Turn what a decoder refuses into `MalformedMessage` with the bytes."""
+    try:
+        yield
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise MalformedMessage(where, f"cannot be read ({str(error)[:120]})", raw=raw) from error
+
+
+def pair_of(instrument: str) -> tuple[str, str]:
+    """Return base and quote of an instrument.
+
+    Raises:
+        UsageError: it is no pair.
+
+    >>> pair_of("BTC-USD.KRAKEN")
+    ('BTC', 'USD')
+    """
+    base, found, quote = instrument.rpartition(".")[0].partition("-")
+    if not (found and base.isalnum() and quote.isalnum()):
+        raise UsageError(f"instrument {instrument}", "is no pair", expected="BASE-QUOTE.VENUE", was=instrument)
+    return base, quote
+
+
+def named(find: Callable[[str], str | None], symbol: str, raw: bytes) -> str:
+    """Return our name of a symbol, as the venue's ``find`` has it, or refuse the message.
+
+    Raises:
+        MalformedMessage: the symbol could not be named.
+    """
+    name = _name(find, symbol)
+    if name is None:
+        raise MalformedMessage("symbol", "cannot be named", raw=raw, expected="a known quote currency", was=symbol)
+    return name
+
+
+@lru_cache(maxsize=1 << 14)
+def _name(find: Callable[[str], str | None], symbol: str) -> str | None:
+    name = find(symbol)
+    return name if name is not None and _NAME.fullmatch(name) else None
+
+
+def number_text(value: msgspec.Raw) -> str:
+    """Return a JSON number, bare or as text, as it was written.
+
+    Raises:
+        ValueError: it is no number.
+    """
+    text = str(value, "utf-8")  # a bare number has been checked by the JSON decoder
+    if text[0] in "-0123456789":
+        return text
+    text = text.strip('"')
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"not a number: {text[:40]!r}")
+    return text
+
+
+def rfc3339_ns(text: str) -> int:
+    """Return ns of an RFC 3339 time in UTC, exactly.
+
+    Raises:
+        ValueError: it is not one.
+
+    >>> rfc3339_ns("2021-04-17T16:43:37.089723Z")
+    1618677817089723000
+    """
+    match = _RFC3339.fullmatch(text)
+    if not match:
+        raise ValueError(f"not an RFC 3339 time in UTC: {text[:40]!r}")
+    return _whole_seconds(match[1]) * 1_000_000_000 + int((match[2] or "").ljust(9, "0"))
+
+
+@lru_cache(maxsize=1 << 10)
+def _whole_seconds(text: str) -> int:
+    return int(datetime.fromisoformat(f"{text.replace(' ', 'T')}+00:00").timestamp())

@@ -1,0 +1,230 @@
+"""Healing: what a connection missed is asked for by REST, and what the venue does not give any more is given up.
+
+What is missing is never guessed: the sink tells it (`Sink.standing`) by the ids it has. Each instrument has at most one
+task, which ends when nothing is missing; `Patience` bounds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from random import Random
+
+from tapeline.clock import MINUTE, SECOND, Clock
+from tapeline.errors import InputError, VenueError
+from tapeline.exchanges.base import Span
+from tapeline.ingest.base import Delivery, Missing, Sink, Source, Standing, Status
+from tapeline.ingest.bounds import Backoff, Bounds
+from tapeline.ingest.holding import Holding
+from tapeline.ingest.patience import Patience
+from tapeline.ingest.walking import Walking, only, size, span_of, together
+from tapeline.types import Frame
+
+Live = Callable[[str, bool], None]
+"""Is told whether we would know of a trade of an instrument if there was one."""
+
+Work = Callable[[str], Coroutine[object, object, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What healing works with; ``contiguous`` is the feed's, ``random`` makes waits differ."""
+
+    sink: Sink
+    walking: Walking
+    holding: Holding
+    patience: Patience
+    status: Status
+    bounds: Bounds
+    clock: Clock
+    random: Random
+    live: Live
+    contiguous: bool
+
+
+class Healer:
+    """Heal the instruments of one connection while it lasts.
+
+    ``tasks`` runs the work and ends it; ``rested`` is called whenever nothing is left to fetch.
+    """
+
+    def __init__(self, means: Means, tasks: asyncio.TaskGroup) -> None:
+        self.rested: Callable[[], None] = lambda: None
+        self._means = means
+        self._tasks = tasks
+        self._running: set[str] = set()
+        self._again: set[str] = set()
+        self._doubted: set[str] = set()
+        self._first_live: dict[str, int] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Return whether anything is being fetched."""
+        return bool(self._running)
+
+    def saw(self, frame: Frame, *, plain: bool) -> None:
+        """Take note of live trades: unless their ids just follow, the sink is asked what is missing.
+
+        While they are held back the sink does not have them: what comes before them is under way.
+        """
+        name = frame.instrument
+        self._first_live.setdefault(name, int(frame.trade_id.min()))
+        if self._means.contiguous and not self._means.holding.holds(name):
+            if not plain:
+                self.heal([name])
+            self._trust(name)
+
+    def heal(self, instruments: Iterable[str]) -> None:
+        """Ask the sink what is missing of instruments, and bring it."""
+        for name in instruments:
+            self._start(name, self._heal)
+
+    def begin(self, standing: Standing) -> None:
+        """Bring what lies between the end of a tape (or the past that is wanted) and now, the held trades after it."""
+        self._start(standing.instrument, lambda name: self._catch_up(standing))
+
+    def doubt(self, instruments: Iterable[str]) -> None:
+        """Say that trades may be missing: where the next one does not tell soon, REST is asked."""
+        doubted = set(instruments) - self._doubted
+        self._doubted |= doubted
+        for name in doubted:
+            self._means.live(name, False)
+        if doubted:
+            self._tasks.create_task(self._settle(doubted))
+
+    def _trust(self, name: str) -> None:
+        if name in self._doubted:
+            self._doubted.discard(name)
+            self._means.live(name, True)
+
+    def _start(self, name: str, work: Work) -> None:
+        if name in self._running:
+            self._again.add(name)
+        else:
+            self._running.add(name)
+            self._tasks.create_task(self._tended(name, work))
+
+    async def _tended(self, name: str, work: Work) -> None:
+        try:
+            await work(name)
+            while name in self._again:
+                await self._heal(name)
+        finally:
+            self._running.discard(name)
+            if not self._running:
+                self.rested()
+
+    async def _settle(self, names: Iterable[str]) -> None:
+        """Ask for what the instruments have that are still in doubt; again while REST cannot be had."""
+        waits = Backoff(self._means.bounds.settle, self._means.bounds.backoff_cap, self._means.random)
+        await asyncio.sleep(self._means.bounds.settle)
+        while left := [name for name in names if name in self._doubted]:
+            for name in left:
+                if name not in self._running:
+                    self._start(name, self._reach)
+            await asyncio.sleep(waits.next())
+
+    async def _reach(self, name: str) -> None:
+        """Bring what there is after the end of a tape, until it is reached or live trades come."""
+        standing = await self._means.sink.standing(name)
+        span, source = self._wanted(standing)
+        if standing.trade_id is not None and self._means.contiguous:
+            span = replace(span, end=max(span.end, span.start) + MINUTE, first_id=standing.trade_id + 1)
+        if await self._bring(name, span, source):
+            self._trust(name)
+
+    def _wanted(self, standing: Standing) -> tuple[Span, Source]:
+        """Return the time from the end of a tape until now; for one without trades the past that is wanted."""
+        now = self._means.clock.now()
+        if standing.ts_event is None:
+            return Span(now - round(self._means.bounds.backfill * SECOND), now), Source.BACKFILL
+        return Span(standing.ts_event, now), Source.HEAL
+
+    async def _catch_up(self, standing: Standing) -> None:
+        means, name = self._means, standing.instrument
+        await self._bring(name, *self._wanted(standing))
+        await means.holding.release(name)
+        self._trust(name)
+        if means.contiguous:
+            await self._heal(name)
+
+    async def _bring(self, name: str, span: Span, source: Source) -> bool:
+        """Deliver a span of the past; return whether all that the venue has of it came.
+
+        Held trades follow the first of it where ids put them in order, otherwise they wait for its end.
+        """
+        means, urgent = self._means, source is Source.HEAL
+        if not means.walking.possible:
+            return not means.contiguous
+        try:
+            async with aclosing(means.walking.deliveries(name, span, source, urgent=urgent)) as deliveries:
+                async for delivery in deliveries:
+                    await self._deliver(name, delivery)
+                    if means.contiguous and self._has_met(name, delivery.frames):
+                        break
+        except (VenueError, InputError) as error:
+            means.status.notes[name] = str(error)
+            return False
+        means.status.notes.pop(name, None)
+        return True
+
+    async def _deliver(self, name: str, delivery: Delivery) -> None:
+        if self._means.contiguous and delivery.frames and self._means.holding.holds(name):
+            await self._means.holding.release(name, delivery)
+        else:
+            await self._means.sink.take(delivery)
+        self._means.status.healed += sum(map(len, delivery.frames))
+
+    def _has_met(self, name: str, frames: Sequence[Frame]) -> bool:
+        """Return whether the past has come up to what was heard live."""
+        first = self._first_live.get(name)
+        return first is not None and any(int(frame.trade_id.max()) >= first for frame in frames)
+
+    async def _heal(self, name: str) -> None:
+        waits = Backoff(self._means.bounds.backoff, self._means.bounds.backoff_cap, self._means.random)
+        while True:
+            self._again.discard(name)
+            gaps = await self._awaited(name)
+            if not gaps:
+                return
+            found = [await self._fill(name, group) for group in together(gaps)]
+            if any(found):
+                waits.reset()
+            else:
+                await asyncio.sleep(waits.next())
+
+    async def _awaited(self, name: str) -> list[Missing]:
+        """Return what is missing, and give up what has been missing for too long."""
+        gaps = (await self._means.sink.standing(name)).missing
+        over = self._means.patience.over(name, gaps, _now())
+        for gap in over:
+            await self._means.sink.give_up(gap)
+            self._means.status.unhealable += size(gap)
+        return [gap for gap in gaps if gap not in over]
+
+    async def _fill(self, name: str, gaps: Sequence[Missing]) -> bool:
+        """Walk past some gaps; return whether anything of them came."""
+        means, found = self._means, 0
+        if not means.walking.possible:
+            return False
+        try:
+            async with asyncio.timeout_at(means.patience.until(gaps, _now())) as timer:
+                async for delivery in means.walking.deliveries(name, span_of(gaps), Source.HEAL):
+                    wanted = only(delivery, gaps)
+                    await means.sink.take(wanted)
+                    if wanted.frames:
+                        found += len(wanted.frames[0])
+                        timer.reschedule(_now() + means.bounds.gap_timeout)
+        except (VenueError, InputError, TimeoutError) as error:
+            means.status.notes[name] = str(error) or f"REST did not answer in {means.bounds.gap_timeout:g} s"
+        else:
+            means.status.notes.pop(name, None)
+            means.patience.walked(gaps)
+        means.status.healed += found
+        return found > 0
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

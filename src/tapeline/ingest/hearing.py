@@ -1,0 +1,117 @@
+"""What the messages of a connection hold: trades of the instruments asked for, answers, and what could not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from tapeline.errors import MalformedMessage
+from tapeline.exchanges.base import Ack, RawTrade, Trade
+from tapeline.ingest.base import Delivery, Place, Source
+from tapeline.ingest.judging import judge, malformed, source_of
+from tapeline.ingest.socket import Received
+from tapeline.types import DeadLetter, Frame
+
+
+@dataclass(slots=True)
+class Heard:
+    """What one batch of messages held.
+
+    ``lost`` is how many messages are missing by the numbers on them; ``goodbye`` is the kind of message by which the
+    venue said that it will close, or empty.
+    """
+
+    trades: list[Trade] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+    acks: list[Ack] = field(default_factory=list)
+    malformed: int = 0
+    lost: int = 0
+    goodbye: str = ""
+
+
+class Hearing:
+    """Read the messages of one connection, in order.
+
+    Args:
+        place: whose messages.
+        instruments: ours; trades of others are refused, and kept once an instrument.
+    """
+
+    def __init__(self, place: Place, instruments: Iterable[str]) -> None:
+        self._place = place
+        self._source = source_of(place)
+        self._ours = {place.theirs(name): name for name in instruments}
+        self._strangers: set[str] = set()
+        self._sequence: int | None = None
+
+    def hear(self, received: Sequence[Received]) -> Heard:
+        """Read a batch of messages."""
+        heard = Heard()
+        for raw, ts_init in received:
+            try:
+                events = self._place.exchange.parse(raw, ts_init)
+            except MalformedMessage as error:
+                heard.dead += malformed(self._source, [error], ts_init)
+                heard.malformed += 1
+                continue
+            if events:
+                heard.lost += self._count(events[0].sequence)
+            for event in events:
+                if isinstance(event, Trade):
+                    self._take(heard, event, raw)
+                elif isinstance(event, Ack):
+                    heard.acks.append(event)
+                elif event.kind in self._place.feed.goodbyes:
+                    heard.goodbye = event.kind
+        return heard
+
+    def _take(self, heard: Heard, trade: Trade, raw: bytes) -> None:
+        if trade.kind != self._place.feed.kind:
+            return
+        if trade.instrument in self._ours:
+            heard.trades.append(trade)
+        elif trade.instrument not in self._strangers:
+            self._strangers.add(trade.instrument)
+            reason = f"{trade.instrument}: was not asked for; more of it is not kept"
+            heard.dead.append(DeadLetter(self._source, reason, raw, trade.ts_init, self._place.ours(trade.instrument)))
+
+    def _count(self, sequence: int | None) -> int:
+        """Return how many messages are missing before this one."""
+        before, self._sequence = self._sequence, self._sequence if sequence is None else sequence
+        return max(sequence - before - 1, 0) if sequence is not None and before is not None else 0
+
+    def deliveries(self, heard: Heard, received: int) -> list[Delivery]:
+        """Judge what was heard: one delivery for each run of trades that are part of a snapshot, or are not.
+
+        Args:
+            heard: what a batch held.
+            received: when its first message was here, ns UTC.
+        """
+        feed, dead, made = self._place.feed, tuple(heard.dead), []
+        for snapshot, trades in groupby(heard.trades, key=_is_snapshot):
+            frames, letters = self._frames(trades)
+            source = Source.SNAPSHOT if snapshot else Source.LIVE
+            made.append(Delivery(frames, (*dead, *letters), source, feed.kind, feed.contiguous, received))
+            dead = ()
+        if dead:
+            made.append(Delivery((), dead, Source.LIVE, feed.kind, feed.contiguous, received))
+        return made
+
+    def _frames(self, trades: Iterable[Trade]) -> tuple[tuple[Frame, ...], list[DeadLetter]]:
+        raws: dict[str, list[RawTrade]] = {}
+        stamps: dict[str, list[int]] = {}
+        for trade in trades:
+            raws.setdefault(trade.instrument, []).append(trade.raw)
+            stamps.setdefault(trade.instrument, []).append(trade.ts_init)
+        frames, letters = [], []
+        for theirs, rows in raws.items():
+            frame, dead = judge(self._ours[theirs], self._source, rows, stamps[theirs])
+            letters += dead
+            if len(frame):
+                frames.append(frame)
+        return tuple(frames), letters
+
+
+def _is_snapshot(trade: Trade) -> bool:
+    return trade.snapshot

@@ -1,0 +1,110 @@
+"""REST of one venue: within its limits, with timeouts, a bound on size, and retries where they may help."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from random import Random
+
+import httpx
+
+from tapeline.errors import VenueBusy
+from tapeline.exchanges.base import Page, Request, Response, Walk
+from tapeline.ingest.base import Place
+from tapeline.ingest.bounds import Backoff, Bounds
+from tapeline.ingest.limits import Allowance
+
+_IDLE = 200
+"""So many answers in a row without a trade end a walk: it leads nowhere."""
+
+
+class Rest:
+    """Ask a venue, as often as all that share this may.
+
+    Attributes:
+        requests: how many were made.
+    """
+
+    def __init__(self, place: Place, *, bounds: Bounds, random: Random, client: httpx.AsyncClient) -> None:
+        self.requests = 0
+        self._place = place
+        self._where = f"{place.venue.lower()} REST"
+        self._bounds = bounds
+        self._random = random
+        self._client = client
+        self._allowance = Allowance(place.feed.limits.requests)
+        authorise = place.feed.authorise
+        self._headers = dict(authorise(place.key)) if authorise and place.key else {}
+
+    async def get(self, request: Request, *, urgent: bool = True) -> Response:
+        """Return a checked answer.
+
+        Raises:
+            VenueBusy: none came in all tries.
+            VenueRefused: the venue will never answer this.
+        """
+        backoff = Backoff(self._bounds.backoff, self._bounds.backoff_cap, self._random)
+        for tries_left in reversed(range(self._bounds.tries)):
+            await self._allowance.take(request.weight, urgent=urgent)
+            try:
+                response = await self._fetch(request)
+                self._place.exchange.check(response)
+            except VenueBusy as busy:
+                self._allowance.close(busy.retry_after)
+                if not tries_left:
+                    raise
+                await asyncio.sleep(backoff.next())
+            else:
+                return response
+        raise VenueBusy(self._where, "was not asked", expected="tries >= 1", was=self._bounds.tries)
+
+    async def _fetch(self, request: Request) -> Response:
+        self.requests += 1
+        url = self._place.rest_url.rstrip("/") + request.path
+        headers = {**self._headers, **request.headers}
+        try:
+            async with (
+                asyncio.timeout(self._bounds.rest),
+                self._client.stream("GET", url, params=dict(request.params), headers=headers) as answer,
+            ):
+                body = await self._body(answer)
+                names = {name.lower(): value for name, value in answer.headers.items()}
+                return Response(answer.status_code, names, body)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            shown = str(error)[:120] or f"no answer in {self._bounds.rest:g} s"
+            raise VenueBusy(self._where, f"{request.path} cannot be had ({shown})", next_step="asking again") from error
+
+    async def _body(self, answer: httpx.Response) -> bytes:
+        body = bytearray()
+        async for part in answer.aiter_bytes():
+            body += part
+            if len(body) > self._bounds.body_bytes:
+                rule = f"at most {self._bounds.body_bytes} bytes"
+                raise VenueBusy(self._where, "an answer is too large", expected=rule, was="more")
+        return bytes(body)
+
+    async def pages(self, walk: Walk, *, urgent: bool = True) -> AsyncGenerator[Page, None]:
+        """Go the way through a venue's past.
+
+        Raises:
+            VenueError: see `get`.
+            InputError: an answer could not be read.
+        """
+        answer: Response | None = None
+        idle = 0
+        while idle < _IDLE:
+            try:
+                step = walk.send(answer)
+            except StopIteration:
+                return
+            if isinstance(step, Page):
+                answer, idle = None, 0 if step.trades else idle
+                yield step
+            else:
+                answer, idle = await self.get(step, urgent=urgent), idle + 1
+        raise VenueBusy(self._where, "led nowhere", expected="a trade in an answer", was=f"{idle} answers without any")
+
+
+def new_client() -> httpx.AsyncClient:
+    """Return a client for all venues of a process."""
+    return httpx.AsyncClient(http2=False, follow_redirects=False)

@@ -1,0 +1,237 @@
+"""One connected socket, from login to its end: subscribe, prove each symbol, follow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from tapeline.clock import Clock
+from tapeline.errors import VenueBusy, VenueRefused
+from tapeline.exchanges.base import Ack
+from tapeline.ingest.base import Delivery, Place, Source, Standing, State, Status
+from tapeline.ingest.bounds import Bounds
+from tapeline.ingest.heal import Healer
+from tapeline.ingest.hearing import Heard, Hearing
+from tapeline.ingest.holding import Holding
+from tapeline.ingest.limits import Allowance
+from tapeline.ingest.sieve import Sieve
+from tapeline.ingest.skew import Skew
+from tapeline.ingest.socket import Received, Socket
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What all sessions of a connection use."""
+
+    place: Place
+    holding: Holding
+    status: Status
+    bounds: Bounds
+    clock: Clock
+    random: Random
+    sieve: Sieve
+    skew: Skew
+
+
+class Session:
+    """Follow instruments over one socket until it ends.
+
+    Args:
+        tools: of the connection.
+        socket: connected.
+        healer: brings what was missed.
+    """
+
+    def __init__(self, tools: Tools, socket: Socket, healer: Healer) -> None:
+        self._tools = tools
+        self._status = tools.status
+        self._feed = tools.place.feed
+        self._where = f"{tools.place.venue.lower()} connection {tools.status.connection}"
+        self._socket = socket
+        self._healer = healer
+        self._messages = Allowance(self._feed.limits.messages)
+        self._hearing = Hearing(tools.place, tools.status.instruments)
+        self._unproven: set[str] = set()
+        self._authorised = self._feed.login is None
+        self._ask_again = False
+
+    async def run(self, standings: Sequence[Standing]) -> None:
+        """Go through all states; it ends by an error only.
+
+        Raises:
+            VenueBusy: the connection ended, was silent, or did not answer.
+            VenueRefused: the venue does not take the key, or any of the instruments.
+            StoreUnavailable: nothing can be kept now.
+        """
+        late = [one for one in standings if one.trade_id is None or not self._feed.contiguous]
+        for standing in standings:
+            if standing.trade_id is not None and standing.ts_event is not None:
+                self._tools.sieve.start(standing.instrument, standing.trade_id, standing.ts_event)
+        for standing in late:
+            self._tools.holding.hold(standing.instrument)
+        await self._login()
+        await self._subscribe()
+        refused = self._status.refused
+        for standing in late:
+            if standing.instrument not in refused:
+                self._healer.begin(standing)
+        self._healer.heal(one.instrument for one in standings if one.missing and one.instrument not in refused)
+        self._doubt()
+        self._healer.rested = self._show
+        while True:
+            self._show()
+            await self._follow()
+
+    async def keep_alive(self) -> None:
+        """Send the feed's own message of life, where it has one."""
+        while self._feed.keepalive:
+            await asyncio.sleep(self._feed.keepalive_every)
+            await self._send(self._feed.keepalive)
+
+    def enter(self, state: State, reason: str = "") -> None:
+        """Note a state, since when, and why."""
+        enter(self._status, state, reason, self._tools.clock.now())
+
+    def _show(self) -> None:
+        self.enter(State.HEALING if self._healer.busy else State.LIVE)
+
+    async def _login(self) -> None:
+        if self._feed.login is None:
+            return
+        self.enter(State.SUBSCRIBING, "logging in")
+        await self._send(self._feed.login(self._tools.place.key))
+        deadline = _now() + self._tools.bounds.answer
+        try:
+            while not self._authorised:
+                await self._read(deadline - _now())
+        except TimeoutError as error:
+            raise self._silent("a login", self._tools.bounds.answer) from error
+
+    async def _subscribe(self) -> None:
+        """Subscribe until each instrument is proven, by an answer or a trade, or refused."""
+        self.enter(State.SUBSCRIBING)
+        self._status.refused.clear()
+        self._unproven = set(self._status.instruments)
+        while self._unproven:
+            names = [self._tools.place.theirs(name) for name in self._status.instruments if name in self._unproven]
+            for message in self._feed.subscribe(names):
+                await self._send(message)
+            await self._answers()
+        if len(self._status.refused) == len(self._status.instruments):
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in self._status.refused.items())
+            raise VenueRefused(self._where, f"every instrument was refused ({reasons})", next_step="name others")
+
+    async def _answers(self) -> None:
+        deadline = _now() + self._tools.bounds.answer
+        self._ask_again = False
+        try:
+            while self._unproven and not self._ask_again:
+                await self._read(deadline - _now())
+        except TimeoutError as error:
+            if len(self._unproven) + len(self._status.refused) == len(self._status.instruments):
+                raise self._silent("a subscription", self._tools.bounds.answer) from error
+            self._refuse(set(self._unproven), f"no answer in {self._tools.bounds.answer:g} s")
+
+    async def _follow(self) -> None:
+        try:
+            await self._read(self._feed.silence)
+        except TimeoutError as error:
+            self.enter(State.STALE, f"silent for {self._feed.silence:g} s")
+            raise self._silent("anything", self._feed.silence) from error
+
+    def _silent(self, what: str, seconds: float) -> VenueBusy:
+        return VenueBusy(self._where, f"did not answer {what} in {seconds:g} s", next_step="reconnecting")
+
+    async def _send(self, message: bytes) -> None:
+        await self._messages.take()
+        await self._socket.send(message)
+
+    async def _read(self, seconds: float) -> None:
+        """Take all messages that are here."""
+        received = await self._socket.batch(max(seconds, 0.0))
+        heard = self._hearing.hear(received)
+        self._count(received, heard)
+        for delivery in self._hearing.deliveries(heard, received[0].ts_init):
+            await self._deliver(delivery)
+        for ack in heard.acks:
+            self._answered(ack)
+        if heard.lost:
+            self._doubt()
+        if heard.goodbye:
+            raise VenueBusy(self._where, f"the venue said that it closes ({heard.goodbye})", next_step="reconnecting")
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        """Pass trades on, then look at what their ids tell."""
+        frames, letters, plain = [], list(delivery.dead), {}
+        for frame in delivery.frames:
+            self._unproven.discard(frame.instrument)
+            self._status.refused.pop(frame.instrument, None)
+            good, dead, gap = self._tools.sieve.sift(frame) if self._feed.contiguous else (frame, [], False)
+            letters += dead
+            plain[frame.instrument] = not gap
+            if len(good):
+                frames.append(good)
+                if delivery.source is Source.LIVE:
+                    self._tools.skew.take(good)
+        full = await self._tools.holding.take(replace(delivery, frames=tuple(frames), dead=tuple(letters)))
+        for name in full:
+            self._status.notes[name] = "too many live trades came while the past was fetched: they came first"
+        self._status.skew = self._tools.skew.value
+        if letters:
+            self._doubt()
+        for frame in frames:
+            self._healer.saw(frame, plain=plain[frame.instrument])
+
+    def _doubt(self) -> None:
+        self._healer.doubt(name for name in self._status.instruments if name not in self._status.refused)
+
+    def _count(self, received: Sequence[Received], heard: Heard) -> None:
+        status = self._status
+        status.messages += len(received)
+        status.malformed += heard.malformed
+        status.lost_messages += heard.lost
+        status.last_message = received[-1].ts_init
+        if heard.trades:
+            status.trades += len(heard.trades)
+            status.last_trade = max(trade.raw.ts_event for trade in heard.trades)
+
+    def _answered(self, ack: Ack) -> None:
+        """Take the answer to a login or a subscription."""
+        exchange, place = self._tools.place.exchange, self._tools.place
+        named = [place.ours(name) for symbol in ack.symbols if (name := exchange.instrument(symbol))]
+        if ack.request == "auth":
+            if not ack.accepted:
+                raise VenueRefused(self._where, f"the venue refused us ({ack.reason})", next_step="check the key")
+            self._authorised = True
+        elif ack.request == "unsubscribe":
+            return
+        elif ack.accepted:
+            self._unproven -= set(named) if ack.symbols else self._unproven
+        else:
+            self._refused(ack, named)
+
+    def _refused(self, ack: Ack, named: Sequence[str]) -> None:
+        """Part the refused instruments from the others, which are asked for again where all were refused at once."""
+        symbol = self._tools.place.exchange.symbol
+        told = list(named) or [
+            name for name in sorted(self._unproven) if symbol(self._tools.place.theirs(name)) in ack.reason
+        ]
+        self._ask_again = not named and bool(told)
+        self._refuse(told or self._unproven, ack.reason or "refused without a reason")
+
+    def _refuse(self, names: Sequence[str] | set[str], reason: str) -> None:
+        refused = [name for name in names if name in self._status.instruments]
+        self._status.refused.update(dict.fromkeys(refused, reason))
+        self._unproven -= set(refused)
+
+
+def enter(status: Status, state: State, reason: str, now: int) -> None:
+    """Note a state, since when (ns UTC), and why."""
+    if state is not status.state or reason != status.reason:
+        status.state, status.reason, status.since = state, reason, now
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,151 @@
+"""Outcomes: stored predictions joined with the candles that tell what came, and how well a model did live.
+
+Nothing here is stored: an outcome is a pure join of two kinds, so it is joined once by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from tapeline.learning.resample import BlockBootstrap, Interval, block_length
+from tapeline.stores import rows
+from tapeline.stores.base import Store
+from tapeline.types import Bool, Float, Prediction, Timeframe
+
+LEVEL = 0.95
+_RESAMPLES = 1000
+_SEED = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """The candle that closed at the target of a prediction: when, at what price, and whether it is complete."""
+
+    known_at: int
+    close: float
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LiveError:
+    """How one model version did; errors are absolute errors of the log return, the baseline says 0.
+
+    ``excluded`` predictions were late, or ended in a candle that is not complete. ``hit_rate`` is None where no
+    direction could be judged.
+    """
+
+    instrument: str
+    timeframe: str
+    horizon: int
+    model: str
+    model_version: str
+    predictions: int
+    excluded: int
+    first: int
+    last: int
+    error: Interval
+    baseline: Interval
+    gain: Interval
+    hit_rate: Interval | None
+    inside: float
+
+    @property
+    def edge(self) -> bool:
+        """Return whether it beats the baseline with its whole interval."""
+        return self.gain.low > 0
+
+
+def joined(store: Store, predictions: Sequence[Prediction]) -> list[Came | None]:
+    """Return for each prediction what came, None while that is not known."""
+    found: list[Came | None] = [None] * len(predictions)
+    order = sorted(range(len(predictions)), key=lambda at: _series(predictions[at]))
+    for (instrument, timeframe), group in groupby(order, key=lambda at: _series(predictions[at])):
+        places = list(group)
+        for at, came in zip(
+            places, _came(store, instrument, timeframe, [predictions[at] for at in places]), strict=True
+        ):
+            found[at] = came
+    return found
+
+
+def _series(prediction: Prediction) -> tuple[str, str]:
+    return prediction.instrument, prediction.timeframe
+
+
+def _came(store: Store, instrument: str, timeframe: str, made: Sequence[Prediction]) -> list[Came | None]:
+    targets = np.array([one.target_time for one in made])
+    size = Timeframe.parse(timeframe).size
+    span = (int(targets.min()) - size, int(targets.max()) - size + 1)
+    stored = store.read("candles", instrument=instrument, start=span[0], end=span[1], timeframe=timeframe)
+    ours = stored.filter(np.array([source == "trades" for source in stored["source"].to_pylist()], np.bool_))
+    candles = rows.to_candles(ours if ours.num_rows else stored)
+    if not len(candles):
+        return [None] * len(made)
+    at = np.minimum(np.searchsorted(candles["close_time"], targets), len(candles) - 1)
+    known = candles["close_time"][at] == targets
+    return [
+        Came(int(row["close_time"]), float(row["close"]), bool(row["complete"])) if there else None
+        for row, there in zip(candles[at], known.tolist(), strict=True)
+    ]
+
+
+def live_errors(store: Store, predictions: Sequence[Prediction]) -> list[LiveError]:
+    """Return how each model version did on the predictions whose outcome is known."""
+    pairs = [(one, came) for one, came in zip(predictions, joined(store, predictions), strict=True) if came is not None]
+
+    def version(pair: tuple[Prediction, Came]) -> tuple[str, str, int, str, str]:
+        one = pair[0]
+        return one.instrument, one.timeframe, one.horizon, one.model, one.model_version
+
+    made = []
+    for _, group in groupby(sorted(pairs, key=version), version):
+        together = list(group)
+        fair = [(one, came) for one, came in together if came.complete and one.made_at < one.target_time]
+        if fair:
+            made.append(_judged(fair, len(together) - len(fair)))
+    return made
+
+
+def _judged(pairs: Sequence[tuple[Prediction, Came]], excluded: int) -> LiveError:
+    ordered = sorted(pairs, key=lambda pair: pair[0].as_of)
+    first = ordered[0][0]
+    said, low, high, p_up, close = np.array([(p.value, p.low, p.high, p.p_up, p.close) for p, _ in ordered]).T
+    came = np.log(np.array([found.close for _, found in ordered]) / close)
+    overlap = max(1, first.horizon // Timeframe.parse(first.timeframe).step)
+    errors, baseline = np.abs(said - came), np.abs(came)
+    return LiveError(
+        first.instrument,
+        first.timeframe,
+        first.horizon,
+        first.model,
+        first.model_version,
+        len(ordered),
+        excluded,
+        first.as_of,
+        ordered[-1][0].as_of,
+        _mean(errors, overlap),
+        _mean(baseline, overlap),
+        _mean(baseline - errors, overlap),
+        _hits(np.where(np.isnan(p_up), said, p_up - 0.5), came, overlap),
+        float(((low <= came) & (came <= high)).mean()),
+    )
+
+
+def _hits(said: Float, came: Float, overlap: int) -> Interval | None:
+    judged: Bool = (said != 0) & (came != 0)
+    if not judged.any():
+        return None
+    return _mean((np.sign(said) == np.sign(came))[judged].astype(np.float64), overlap)
+
+
+def _mean(values: Float, overlap: int) -> Interval:
+    block = block_length(len(values), overlap)
+    if len(values) <= block:
+        return Interval(float(values.mean()), np.nan, np.nan)
+    return BlockBootstrap(len(values), block=block, resamples=_RESAMPLES, seed=_SEED, overlap=overlap).interval(
+        values, LEVEL
+    )

@@ -1,0 +1,187 @@
+"""Backfill: a venue's past into the tape, and the healing of gaps while no live process runs.
+
+What the tape has is not asked for again, so a backfill that was killed goes on where it was. Where ids are not
+contiguous the tape cannot tell what it lacks; how far the walk from an instant came is then noted beside the imports.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from random import Random
+from typing import Any
+
+from tapeline.clock import Clock, format_time
+from tapeline.errors import InputError, VenueError
+from tapeline.exchanges.base import Span
+from tapeline.ingest.base import Delivery, Place, Source
+from tapeline.ingest.bounds import Bounds
+from tapeline.ingest.rest import Rest, new_client
+from tapeline.ingest.walking import Walking, size
+from tapeline.runners.absent import Extent, absent, extent, missing
+from tapeline.runners.writer import Writer
+from tapeline.stores import rows
+from tapeline.stores.base import KINDS, Store
+from tapeline.tape import instruments
+
+
+@dataclass(slots=True)
+class Filled:
+    """What was done for an instrument; times are ns UTC.
+
+    Attributes:
+        trades: how many the venue gave.
+        requests: how often it was asked.
+        reached: up to when its trades are here.
+        missing: ids that the venue does not give, within the span asked for.
+        problem: why the rest could not be had; empty where all came.
+    """
+
+    instrument: str
+    trades: int = 0
+    requests: int = 0
+    reached: int | None = None
+    missing: int = 0
+    problem: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values with times in RFC 3339."""
+        return asdict(self) | {"reached": None if self.reached is None else format_time(self.reached)}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an instrument is: ns ``done`` of ``total``, and trades so far."""
+
+    instrument: str
+    done: int
+    total: int
+    trades: int
+
+
+class Backfill:
+    """Bring the past of instruments of one venue.
+
+    Args:
+        place: the venue.
+        writer: keeps what comes; its ``joins`` is set.
+        clock: tells when answers came.
+        progress: is told how far it is.
+        bounds: how long to try.
+        seed: of the waits between attempts.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        writer: Writer,
+        *,
+        clock: Clock,
+        progress: Callable[[Progress], None] = lambda progress: None,
+        bounds: Bounds | None = None,
+        seed: int = 0,
+    ) -> None:
+        self._place = place
+        self._writer = writer
+        self._clock = clock
+        self._progress = progress
+        self._bounds = bounds or Bounds()
+        self._random = Random(seed)
+
+    async def run(self, names: Sequence[str], start: int, end: int, *, holes_only: bool = False) -> list[Filled]:
+        """Bring what the tapes of some instruments do not have of [start, end), one after the other.
+
+        Args:
+            names: ours.
+            start: ns UTC.
+            end: ns UTC.
+            holes_only: only what is missing inside the tapes.
+
+        Raises:
+            UsageError: the venue does not give its past.
+            StoreError: the database refuses.
+        """
+        done = []
+        async with new_client() as client:
+            for name in names:
+                rest = Rest(self._place, bounds=self._bounds, random=self._random, client=client)
+                filled = Filled(name)
+                await self._fill(Walking(self._place, rest, self._clock), filled, start, end, holes_only=holes_only)
+                filled.requests = rest.requests
+                done.append(filled)
+        return done
+
+    async def _fill(self, walking: Walking, filled: Filled, start: int, end: int, *, holes_only: bool) -> None:
+        note = _Note(self._writer, self._place, filled.instrument, start)
+        tape = await self._extent(filled.instrument)
+        spans = absent(tape, start, end) if self._place.feed.contiguous else await note.spans(end)
+        if holes_only:
+            spans = [span for span in spans if span.first_id is not None]
+        total, passed = sum(span.end - span.start for span in spans), 0
+        for span in spans:
+            try:
+                async for delivery in walking.deliveries(filled.instrument, span, Source.BACKFILL, urgent=False):
+                    await self._writer.take(delivery)
+                    _count(filled, delivery)
+                    at = min(max(filled.reached or span.start, span.start), span.end)
+                    await note.write(at)
+                    self._progress(Progress(filled.instrument, passed + at - span.start, total, filled.trades))
+            except (VenueError, InputError) as error:
+                filled.problem = f"{error}; {filled.trades:,} trades are kept, the same command goes on from there"
+                return
+            passed += span.end - span.start
+        await note.write(end)
+        await self._settle(filled, start, end)
+
+    async def _extent(self, name: str) -> Extent:
+        return await self._writer.call(lambda keeper: _extent(keeper.recorder.store, name))
+
+    async def _settle(self, filled: Filled, start: int, end: int) -> None:
+        """Count what the venue left out, and let what waits behind it go on."""
+        left = missing(await self._extent(filled.instrument), start, end)
+        filled.missing = sum(map(size, left))
+        for gap in (await self._writer.standing(filled.instrument)).missing:
+            if any(one.first <= gap.last and gap.first <= one.last for one in left):
+                await self._writer.give_up(gap)
+
+
+class _Note:
+    """How far the walk through an instrument's past from ``start`` on came, where its ids cannot tell."""
+
+    def __init__(self, writer: Writer, place: Place, instrument: str, start: int) -> None:
+        self._writer = writer
+        self._needed = not place.feed.contiguous
+        self._row = dict.fromkeys(KINDS["imports"].schema.names, 0) | {
+            "file": hashlib.blake2b(f"backfill|{instrument}|{start}".encode(), digest_size=12).hexdigest(),
+            "path": f"{place.venue.lower()} {place.feed.name}",
+            "format": "backfill",
+            "instrument": instrument,
+            "first": start,
+        }
+        self._start = start
+
+    async def spans(self, end: int) -> list[Span]:
+        """Return what is left of [start, end)."""
+        key = str(self._row["file"])
+        found = await self._writer.call(lambda keeper: keeper.recorder.store.read("imports", file=key).to_pylist())
+        start = max((row["position"] for row in found), default=self._start)
+        return [Span(start, end)] if start < end else []
+
+    async def write(self, position: int) -> None:
+        """Note that everything before an instant was delivered."""
+        if self._needed:
+            row = self._row | {"position": position, "last": position, "done": True}
+            await self._writer.change(lambda store: store.upsert("imports", rows.from_dicts("imports", row)))
+
+
+def _extent(store: Store, name: str) -> Extent:
+    tape = next((entry for entry in instruments(store) if entry.instrument == name), None)
+    return Extent() if tape is None else extent(store, tape)
+
+
+def _count(filled: Filled, delivery: Delivery) -> None:
+    for frame in delivery.frames:
+        filled.trades += len(frame)
+        newest = int(frame.ts_event.max())
+        filled.reached = newest if filled.reached is None else max(filled.reached, newest)

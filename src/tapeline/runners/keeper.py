@@ -1,0 +1,380 @@
+"""The keeper: deliveries and decisions in, committed transactions out. One thread, no socket, no waiting.
+
+Each call is one transaction; after one that failed everything in memory is left, for it is ahead of what is stored,
+and opened anew from the store by the next call. What was committed waits in `made` for whoever publishes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+from tapeline import wire
+from tapeline.clock import Clock, parse_duration
+from tapeline.config import Settings
+from tapeline.errors import InputError, MissingDependency, StoreError, UnknownName, UsageError
+from tapeline.hub import Committed
+from tapeline.ingest.base import Delivery, Missing, Source, Standing
+from tapeline.intervals import overlaps
+from tapeline.lane import Lane, Span
+from tapeline.ledger import Admission
+from tapeline.pipeline import Outputs
+from tapeline.recorder import Recorder
+from tapeline.refold import refold
+from tapeline.runners.champions import due_models
+from tapeline.runners.standing import standing_of
+from tapeline.runners.watch import Facts, Mail, Taken, VenueTime, Watch, mail_of
+from tapeline.serving import champion_loader
+from tapeline.stores import rows
+from tapeline.stores.base import Store
+from tapeline.types import Counters, Decision, DecisionKind, Frame, Records, Timeframe
+
+Answer = TypeVar("Answer")
+GapRows = list[dict[str, Any]]
+
+SAVE_AT_ONCE = 8
+"""States that one commit stores at most: each is some 100 KB."""
+SHOW_EVERY = 200_000_000
+"""Running candles of an instrument are published at most once in so many ns."""
+
+
+class Keeper:
+    """Keep what ingest delivers.
+
+    Args:
+        open_store: opens the database; again after a failure.
+        settings: timeframes, feature sets and limits.
+        clock: tells when predictions were made.
+        timer: ns of a clock that only runs forward.
+        joins: whether trades whose moment has passed join the tape, which `close` then folds anew (a backfill of the
+            past), or go to the late trades (live).
+    """
+
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        settings: Settings,
+        *,
+        clock: Clock,
+        timer: Callable[[], int],
+        joins: bool = False,
+    ) -> None:
+        self.made: list[Committed] = []
+        self.facts: dict[str, Facts] = {}
+        self.refused: dict[str, str] = {}
+        self._open_store = open_store
+        self._settings = settings
+        self._clock = clock
+        self._timer = timer
+        self._joins = joins
+        self._recorder: Recorder | None = None
+        self._lanes: dict[str, Lane] = {}
+        self._lost: set[str] = set()
+        self._watches: dict[str, Watch] = {}
+        self._times: dict[str, VenueTime] = {}
+        self._grace = parse_duration(settings.quiet_grace)
+        self._save_every = parse_duration(settings.state_interval)
+        self._step = min(Timeframe.parse(name).step for name in settings.timeframes)
+
+    @property
+    def recorder(self) -> Recorder:
+        """Return the recorder on the open store; opens it where it is not.
+
+        Raises:
+            StoreError: the database cannot be had.
+        """
+        if self._recorder is None:
+            store = self._open_store()
+            self._recorder = Recorder(store, self._settings, clock=self._clock, load_model=champion_loader(store))
+            with self._transaction() as recorder:
+                recorder.write_sets()
+        return self._recorder
+
+    def open(self) -> None:
+        """Open the database where it was left, and the instruments that were followed.
+
+        Raises:
+            StoreError: it cannot be had.
+        """
+        assert self.recorder is not None
+        for name in sorted(self._lost):
+            self._lane(name)
+
+    def abandon(self) -> None:
+        """Leave everything in memory, and the store."""
+        recorder, self._recorder = self._recorder, None
+        self._lost.update(self._lanes)
+        self._lanes.clear()
+        if recorder is not None:
+            with suppress(StoreError):
+                recorder.store.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Recorder]:
+        recorder, done = self.recorder, False
+        try:
+            with recorder.store.transaction():
+                yield recorder
+            done = True
+        finally:
+            if not done:
+                self.abandon()
+
+    def commit(self, taken: Sequence[Taken]) -> None:
+        """Fold deliveries and store all that follows.
+
+        Frames of an instrument whose ids are of another kind than those stored are refused, and said to be.
+
+        Raises:
+            StoreError: nothing of it is stored.
+        """
+        work = [(lane, mail) for mail in mail_of(taken) if (lane := self._welcome(mail))]
+        given: list[tuple[Lane, Outputs, GapRows | None]] = []
+        with self._transaction() as recorder:
+            for lane, mail in work:
+                lane.counters = Counters()
+                outputs = recorder.fold(lane, Frame.concat(mail.frames), keep_behind=self._joins)
+                given.append((lane, outputs, recorder.write_gaps(lane, healing=mail.healing)))
+            recorder.flush()
+            dead = [letter for delivery, _ in taken for letter in delivery.dead]
+            recorder.store.append("dead_letters", rows.from_dead_letters(dead))
+            self._save(lane for lane, _ in work)
+        for delivery, at in taken:
+            self._note(delivery, at)
+        for lane, outputs, gaps in given:
+            self._tell(lane, outputs, gaps)
+            self._relieve(lane)
+            self._adopt(lane)
+
+    def _welcome(self, mail: Mail) -> Lane | None:
+        """Return the lane of an instrument, None where it has ids of another kind: that is said to whoever sent it."""
+        try:
+            return self._lane(mail.instrument, mail.id_kind, contiguous=mail.contiguous)
+        except UsageError as error:
+            self.refused[mail.instrument] = str(error)
+            return None
+
+    def _lane(self, name: str, id_kind: str = "trade", *, contiguous: bool | None = None) -> Lane:
+        """Return the lane of an instrument, folded to the end of its tape, with its champions answering."""
+        lane = self.recorder.lane(name, id_kind=id_kind, contiguous=contiguous)
+        if name not in self._lanes:
+            if lane.stale:
+                self._refold(lane)
+            self._watches.setdefault(name, Watch()).adopted = False
+            self._count_gaps(name, self.recorder.store.read("gaps", instrument=name).to_pylist())
+            self._lanes[name] = lane
+            self._lost.discard(name)
+            self._adopt(lane)
+        return lane
+
+    def _refold(self, lane: Lane) -> None:
+        facts = self.facts.setdefault(lane.tape.instrument, Facts())
+        done = 0
+        for count in refold(self.recorder, lane):
+            done += count
+            facts.note = f"folding its stored tape anew: {done:,} trades done"
+        facts.note = ""
+
+    def _adopt(self, lane: Lane) -> None:
+        """Let the champions of the registry answer from now on, where they do not yet."""
+        watch = self._watch(lane)
+        if watch.adopted or lane.stale or lane.pipeline.ledger.moment is None:
+            return
+        watch.adopted = True
+        facts = self.facts.setdefault(lane.tape.instrument, Facts())
+        facts.note = ""
+        try:
+            due = list(due_models(self.recorder.store, lane))
+        except (UnknownName, InputError, MissingDependency) as error:
+            facts.note = str(error)
+            return
+        if due:
+            with self._transaction() as recorder:
+                for decision in due:
+                    recorder.feed(lane, decision)
+
+    def _save(self, lanes: Iterable[Lane], *, now: bool = False) -> None:
+        """Store the states that have not been for long enough, a few at a time, inside the caller's transaction."""
+        at, lanes = self._timer(), list(lanes)
+        for lane in lanes:
+            self._watch(lane).unsaved = True
+        due = lanes if now else self._due(at)
+        for lane in due:
+            watch = self._watch(lane)
+            watch.saved, watch.unsaved = at, False
+        self.recorder.write_states(due)
+
+    def _due(self, at: int) -> list[Lane]:
+        """Return the lanes whose state is to be stored: at once where trades of the past have joined the tape."""
+        moved = [(watch.saved, lane) for lane in self._lanes.values() if (watch := self._watch(lane)).unsaved]
+        moved.sort(key=lambda one: one[0])
+        waited = [lane for saved, lane in moved if at - saved >= self._save_every and not lane.stale]
+        return [lane for _, lane in moved if lane.stale] + waited[:SAVE_AT_ONCE]
+
+    def _watch(self, lane: Lane) -> Watch:
+        return self._watches[lane.tape.instrument]
+
+    def _note(self, delivery: Delivery, at: int) -> None:
+        """Note what live trades tell of their venue's time."""
+        if delivery.source is not Source.LIVE:
+            return
+        for frame in delivery.frames:
+            if len(frame) and frame.instrument in self._lanes:
+                self._time(frame.instrument).saw(frame, at)
+
+    def _time(self, instrument: str) -> VenueTime:
+        return self._times.setdefault(instrument.rpartition(".")[2], VenueTime())
+
+    def _tell(self, lane: Lane, outputs: Outputs, gaps: GapRows | None) -> None:
+        """Put what was committed of a lane where it is published from."""
+        name, counts = lane.tape.instrument, lane.counters.counts
+        self._count(lane, outputs)
+        if gaps is not None:
+            self._count_gaps(name, gaps)
+        self.made.append(
+            Committed(
+                name,
+                outputs,
+                sets={features.name: features for features in lane.pipeline.layout.sets},
+                running=self._running(lane),
+                gaps=None if gaps is None else wire.gaps(gaps),
+                late=counts.get("late", 0),
+                dead=counts.get("conflicts", 0) + counts.get("quarantined", 0),
+                duplicates=counts.get("duplicates", 0),
+            )
+        )
+
+    def _count(self, lane: Lane, outputs: Outputs) -> None:
+        facts = self.facts.setdefault(lane.tape.instrument, Facts())
+        facts.pending = lane.pipeline.ledger.pending
+        for what, number in lane.counters.items():
+            facts.totals.add(what, number)
+        if len(outputs.admission.accepted):
+            facts.saw(outputs.admission.accepted)
+
+    def _count_gaps(self, name: str, gaps: GapRows) -> None:
+        counts = {"open": 0, "healed": 0, "unhealable": 0}
+        for gap in gaps:
+            counts[gap["status"]] += 1
+        self.facts.setdefault(name, Facts()).gaps = counts
+
+    def _running(self, lane: Lane) -> dict[str, Records] | None:
+        """Return the running candles, unless they were shown a moment ago."""
+        watch, at = self._watch(lane), self._timer()
+        watch.unshown = at - watch.shown < SHOW_EVERY
+        if watch.unshown:
+            return None
+        watch.shown = at
+        return lane.pipeline.running()
+
+    def _relieve(self, lane: Lane) -> None:
+        """Keep what waits behind gaps bounded."""
+        if lane.pipeline.ledger.pending > self._settings.max_pending:
+            self._give_up(lane, lane.pipeline.ledger.awaited())
+
+    def give_up(self, missing: Missing) -> None:
+        """Decide that the venue cannot give these ids any more.
+
+        Raises:
+            StoreError: it is not stored.
+        """
+        lane = self._lane(missing.instrument)
+        self._give_up(lane, list(overlaps(lane.pipeline.ledger.awaited(), [(missing.first, missing.last)])))
+
+    def _give_up(self, lane: Lane, spans: list[Span]) -> None:
+        name = lane.tape.instrument
+        for first, last in spans:
+            with self._transaction() as recorder:
+                lane.counters = Counters()
+                lane.unhealable.append((first, last))
+                outputs = recorder.feed(lane, Decision(name, DecisionKind.GIVE_UP, first - 1, last))
+                gaps = recorder.write_gaps(lane)
+                self._save([lane])
+            self._tell(lane, outputs, gaps)
+
+    def standing(self, instrument: str) -> Standing:
+        """Return where the tape of an instrument ends.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        if instrument not in self._lanes and not self.recorder.store.read("instruments", instrument=instrument):
+            return Standing(instrument, None, None)
+        return standing_of(self.recorder.store, self._lane(instrument))
+
+    def live(self, instrument: str, up: bool) -> None:
+        """Note whether we would know of a trade of an instrument: only then is silence a quiet market."""
+        self._watches.setdefault(instrument, Watch()).live = up
+        self._time(instrument).begin(self._clock.now(), self._timer())
+
+    def tick(self) -> None:
+        """Do what time asks for: close quiet candles, show running ones, store states.
+
+        Raises:
+            StoreError: nothing of it is stored.
+        """
+        self.open()
+        quiet = [(lane, decision) for lane in self._lanes.values() if (decision := self._silence(lane))]
+        if quiet or self._due(self._timer()):
+            with self._transaction() as recorder:
+                for lane, _ in quiet:
+                    lane.counters = Counters()
+                given = [(lane, recorder.fold(lane, decision)) for lane, decision in quiet]
+                recorder.flush()
+                self._save(lane for lane, _ in quiet)
+            for lane, outputs in given:
+                self._tell(lane, outputs, None)
+        for lane in self._lanes.values():
+            self._show(lane)
+
+    def _silence(self, lane: Lane) -> Decision | None:
+        """Return the decision that closes what a quiet market has left open, None where there is nothing to close."""
+        name, ledger = lane.tape.instrument, lane.pipeline.ledger
+        now, due, position = self._time(name).at(self._timer()), lane.pipeline.next_close, ledger.moment
+        if not self._watches[name].live or now is None or due is None or position is None:
+            return None
+        until = (now - self._grace - (0 if lane.tape.contiguous else ledger.reorder_window)) // self._step * self._step
+        if due > until or (lane.tape.contiguous and ledger.pending):
+            return None
+        return Decision(name, DecisionKind.CLOCK, position, until)
+
+    def _show(self, lane: Lane) -> None:
+        """Publish running candles that moved since they were shown."""
+        if self._watch(lane).unshown and (running := self._running(lane)):
+            nothing = Frame.empty(lane.tape.instrument)
+            self.made.append(
+                Committed(
+                    lane.tape.instrument, Outputs(Admission([], nothing, nothing, nothing), nothing), running=running
+                )
+            )
+
+    def change(self, function: Callable[[Store], Answer]) -> Answer:
+        """Change the registry in a transaction, and let the champions that follow from it answer.
+
+        Raises:
+            StoreError: nothing of it is stored.
+        """
+        store = self.recorder.store
+        with store.transaction():
+            answer = function(store)
+        for lane in self._lanes.values():
+            self._watch(lane).adopted = False
+            self._adopt(lane)
+        return answer
+
+    def close(self) -> None:
+        """Store the states, fold anew what trades of the past have joined, and release the store. Idempotent.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        if self._recorder is None:
+            return
+        stale = [lane for lane in self._lanes.values() if lane.stale]
+        if self._lanes:
+            with self._transaction():
+                self._save(self._lanes.values(), now=True)
+        for lane in stale:
+            self._refold(lane)
+        self.abandon()

@@ -1,0 +1,153 @@
+"""Learning while live: rows are read here, models are trained in another process, and the writer registers them.
+
+Trades keep coming in at their speed meanwhile, and a training that crashes takes nothing with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+from tapeline.clock import SECOND, Clock, format_duration, parse_duration
+from tapeline.config import Settings
+from tapeline.errors import BrokenInvariant, StoreError, UsageError
+from tapeline.learning.report import write_run
+from tapeline.model_rows import ModelRows, learning_set, model_rows
+from tapeline.registry import Registry
+from tapeline.runs import Run, learn, register
+from tapeline.stores.base import Store
+from tapeline.train import Training, TrainSettings
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a model is to foretell: the return of an instrument over ``horizon`` (ns), from candles of a timeframe."""
+
+    instrument: str
+    timeframe: str
+    horizon: int
+    feature_set: str = "market"
+
+
+def tasks_of(settings: Settings) -> list[Task]:
+    """Return what the settings ask to foretell of every instrument that is followed."""
+    pairs = [text.split("/") for text in settings.predict]
+    return [
+        Task(name, timeframe, parse_duration(horizon)) for name in settings.instruments for timeframe, horizon in pairs
+    ]
+
+
+class Owner(Protocol):
+    """Change the registry, and let the champions that follow from it answer."""
+
+    async def change(self, function: Callable[[Store], Result]) -> Result:
+        """Run a function in a transaction, and return what it returns."""
+
+
+def _leave_signals_to_us() -> None:
+    """Let Ctrl-C end the process that started this one, which then ends this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class Learner:
+    """Train models beside the live process.
+
+    Args:
+        settings: limits of the folds, and the folder of runs.
+        reader: opens a store for reading in the calling thread.
+        owner: writes what was learnt.
+        clock: tells when models were registered.
+    """
+
+    def __init__(
+        self, settings: Settings, reader: Callable[[], AbstractContextManager[Store]], owner: Owner, *, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._reader = reader
+        self._owner = owner
+        self._clock = clock
+        self._pool: ProcessPoolExecutor | None = None
+
+    async def learn(self, task: Task, asked: TrainSettings) -> Run:
+        """Train, let the gate decide, and register who answers from now on.
+
+        Raises:
+            UnknownName: the instrument is not known.
+            NotEnoughData: its rows are too few.
+            BrokenInvariant: the process that trained died.
+        """
+        data = await asyncio.to_thread(self._rows, task)
+        training = await self._train(data, task, asked)
+        folder = await asyncio.to_thread(write_run, training, self._settings.runs)
+        now = self._clock.now()
+        await self._owner.change(lambda store: register(store, data, training, now=now))
+        return Run(training, folder)
+
+    async def keep_learning(self, tasks: Sequence[Task], *, tell: Callable[..., None]) -> None:
+        """Train whatever has no champion at once, first the baselines alone, and all of it again from time to time."""
+        every = parse_duration(self._settings.retrain) / SECOND
+        new = [task for task in tasks if await asyncio.to_thread(self._unanswered, task)]
+        for asked in (TrainSettings(models=()), TrainSettings()):
+            for task in new:
+                await self._try(task, asked, tell)
+        while True:
+            await asyncio.sleep(every)
+            for task in tasks:
+                await self._try(task, TrainSettings(), tell)
+
+    async def _try(self, task: Task, asked: TrainSettings, tell: Callable[..., None]) -> None:
+        about = {"instrument": task.instrument, "timeframe": task.timeframe, "horizon": format_duration(task.horizon)}
+        try:
+            run = await self.learn(task, asked)
+        except (UsageError, StoreError, BrokenInvariant) as error:
+            tell("not trained", **about, reason=str(error))
+            return
+        for target, outcome in run.training.outcomes.items():
+            tell("trained", **about, target=target, run=run.training.run, decision=outcome.decision.reason)
+
+    def _unanswered(self, task: Task) -> bool:
+        with self._reader() as store:
+            return Registry(store).champion(task.instrument, task.timeframe, task.horizon, "return") is None
+
+    def _rows(self, task: Task) -> ModelRows:
+        features = learning_set(task.feature_set, task.timeframe, task.horizon)
+        with self._reader() as store:
+            return model_rows(store, self._settings, task.instrument, task.timeframe, features)
+
+    async def _train(self, data: ModelRows, task: Task, asked: TrainSettings) -> Training:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_leave_signals_to_us)
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._pool, learn, data, task.horizon, asked)
+        except BrokenProcessPool as error:
+            self._pool = None
+            where = f"training {task.instrument} {task.timeframe}"
+            raise BrokenInvariant(where, "the process that trained died", expected="a result", was="none") from error
+
+    def close(self) -> None:
+        """End the process that trains, whatever it is doing."""
+        if self._pool is None:
+            return
+        pool, self._pool = self._pool, None
+        workers = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.terminate()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()

@@ -1,0 +1,105 @@
+"""What the live process knows of an instrument beyond its tape: its connection, the venue's time, what was shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tapeline.ingest.base import Delivery, Source
+from tapeline.types import Counters, Frame
+
+
+class Taken(NamedTuple):
+    """A delivery, and when it was taken by a clock that only runs forward (ns)."""
+
+    delivery: Delivery
+    at: int
+
+
+@dataclass(slots=True)
+class Mail:
+    """All that waits for one instrument with ids of one kind."""
+
+    instrument: str
+    id_kind: str
+    contiguous: bool
+    frames: list[Frame] = field(default_factory=list)
+    healing: bool = False
+
+
+def mail_of(taken: Iterable[Taken]) -> list[Mail]:
+    """Sort deliveries by instrument, keeping their order."""
+    mails: dict[tuple[str, str], Mail] = {}
+    for delivery, _ in taken:
+        for frame in delivery.frames:
+            new = Mail(frame.instrument, delivery.id_kind, delivery.contiguous)
+            mail = mails.setdefault((frame.instrument, delivery.id_kind), new)
+            mail.frames.append(frame)
+            mail.healing |= delivery.source in (Source.HEAL, Source.BACKFILL)
+    return list(mails.values())
+
+
+@dataclass(slots=True)
+class Watch:
+    """One instrument, as the keeper watches it.
+
+    Attributes:
+        live: whether we would know of a trade: only then is silence a quiet market.
+        shown: when its running candles were published last (ns of the timer).
+        unshown: whether they moved since.
+        saved: when its state was stored last (ns of the timer).
+        unsaved: whether it moved since.
+        adopted: whether its models were put in.
+    """
+
+    live: bool = False
+    shown: int = 0
+    unshown: bool = False
+    saved: int = 0
+    unsaved: bool = False
+    adopted: bool = False
+
+
+@dataclass(slots=True)
+class Facts:
+    """What people are told of an instrument; times are ns UTC, None while unknown."""
+
+    trades: int = 0
+    last_trade: int | None = None
+    price: float | None = None
+    pending: int = 0
+    gaps: dict[str, int] = field(default_factory=lambda: {"open": 0, "healed": 0, "unhealable": 0})
+    totals: Counters = field(default_factory=Counters)
+    note: str = ""
+
+    def saw(self, frame: Frame) -> None:
+        """Note trades that are new."""
+        self.trades += len(frame)
+        newest = int(frame.ts_event.argmax())
+        if self.last_trade is None or frame.ts_event[newest] >= self.last_trade:
+            self.last_trade, self.price = int(frame.ts_event[newest]), float(frame.price[newest])
+
+
+class VenueTime:
+    """A venue's time, told from its trades and a timer that only runs forward.
+
+    Setting the wall clock cannot move it, and it is never ahead of what the venue itself has shown or of our clock at
+    that moment.
+    """
+
+    def __init__(self) -> None:
+        self._offset: int | None = None
+
+    def saw(self, frame: Frame, at: int) -> None:
+        """Note live trades that came at ``at`` of the timer."""
+        self._offset = min(int(frame.ts_event.max()), int(frame.ts_init.max())) - at
+
+    def begin(self, now: int, at: int) -> None:
+        """Take our own clock until the first trade comes."""
+        if self._offset is None:
+            self._offset = now - at
+
+    def at(self, at: int) -> int | None:
+        """Return the venue's time at ``at`` of the timer, ns UTC; None while nothing is known."""
+        return None if self._offset is None else self._offset + at

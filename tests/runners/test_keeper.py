@@ -1,0 +1,314 @@
+"""The keeper: wherever it is killed, what is stored is what the tape gives, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tapeline.clock import MINUTE, SECOND, ManualClock
+from tapeline.config import load_settings
+from tapeline.errors import StoreUnavailable
+from tapeline.ingest.base import Delivery, Missing, Source
+from tapeline.runners.keeper import Keeper
+from tapeline.runners.watch import Taken
+from tapeline.simulator.market import JANUARY_2024, Market
+from tapeline.stores.base import Store
+from tapeline.stores.memory import MemoryStore
+from tapeline.types import DeadLetter, Frame
+from tapeline.verify import verify
+
+NAME = "BTC-USD.SIM"
+SETTINGS = load_settings(timeframes=("1m", "5m"), feature_sets=("bars",), state_interval="3s")
+TAPE = Frame.concat(list(Market(5, instrument=NAME, trades_per_second=1.0).frames(trades=700)))
+KINDS = ("trades", "late_trades", "candles", "features", "gaps", "decisions", "dead_letters")
+
+
+class Process:
+    """A keeper over a store that outlives it, with a timer that is moved by hand."""
+
+    def __init__(self, store: Store | None = None, *, contiguous: bool = True, **options: Any) -> None:
+        self.store = MemoryStore() if store is None else store
+        self.clock = ManualClock(JANUARY_2024)
+        self.contiguous = contiguous
+        self.options = options
+        self.start()
+
+    def start(self) -> None:
+        self.keeper = Keeper(lambda: self.store, SETTINGS, clock=self.clock, timer=self.clock.now, **self.options)
+
+    def kill(self) -> None:
+        self.start()
+        self.keeper.live(NAME, True)
+
+    def take(self, frame: Frame, source: Source = Source.LIVE, **more: Any) -> None:
+        delivery = Delivery((frame,), source=source, contiguous=self.contiguous, **more)
+        self.clock.advance(SECOND)
+        self.keeper.commit([Taken(delivery, self.clock.now())])
+
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        return {kind: self.store.read(kind).to_pylist() for kind in KINDS}
+
+    def assert_clean(self) -> None:
+        assert verify(self.store, SETTINGS).findings == []
+
+
+def part(first: int, last: int, frame: Frame = TAPE) -> Frame:
+    """Return the trades from one place to another, by their ids."""
+    return frame.take((frame.trade_id >= first) & (frame.trade_id <= last))
+
+
+def arrivals(rng: np.random.Generator) -> list[Frame]:
+    """Cut the tape at random, let pieces come out of order and some twice."""
+    edges = np.sort(rng.integers(1, len(TAPE), 25))
+    pieces = [TAPE.take(slice(a, b)) for a, b in zip([0, *edges], [*edges, len(TAPE)], strict=True) if b > a]
+    for place in rng.integers(1, len(pieces) - 1, 4):
+        pieces[place], pieces[place + 1] = pieces[place + 1], pieces[place]
+    return [*pieces, *(pieces[i] for i in rng.integers(0, len(pieces), 3))]
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_kills_change_nothing(seed: int, contiguous: bool) -> None:
+    rng = np.random.default_rng(seed)
+    pieces = arrivals(rng)
+    whole, killed = Process(contiguous=contiguous), Process(contiguous=contiguous)
+    for piece in pieces:
+        whole.take(piece)
+        killed.take(piece)
+        if rng.random() < 0.4:
+            killed.kill()
+    assert killed.tables() == whole.tables()
+    killed.assert_clean()
+    whole.keeper.close()
+    killed.kill()
+    killed.keeper.standing(NAME)
+    killed.keeper.close()
+    assert killed.store.read("states").equals(whole.store.read("states"))
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_a_replay_takes_what_was_decided_by_time(seed: int, contiguous: bool) -> None:
+    rng = np.random.default_rng(seed)
+    process = Process(contiguous=contiguous)
+    process.keeper.live(NAME, True)
+    for piece in arrivals(rng):
+        process.take(piece)
+        if rng.random() < 0.3:
+            process.clock.advance(3 * MINUTE)
+            process.keeper.tick()
+        if rng.random() < 0.2:
+            process.kill()
+        if contiguous and rng.random() < 0.3:
+            for gap in process.keeper.standing(NAME).missing:
+                process.keeper.give_up(gap)
+    process.assert_clean()
+    kinds = set(process.store.read("decisions").column("kind").to_pylist())
+    assert kinds <= {"start", "clock", "give_up"}
+
+
+def test_states_are_stored_as_often_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = Process()
+    written: list[str] = []
+    upsert = process.store.upsert
+
+    def noting(kind: str, table: pa.Table) -> None:
+        written.append(kind)
+        upsert(kind, table)
+
+    monkeypatch.setattr(process.store, "upsert", noting)
+    for first in range(1, 100, 10):
+        process.take(part(first, first + 9))
+    assert written.count("states") == 4, "10 commits, 1 s apart, a state every 3 s"
+    process.keeper.close()
+    assert written.count("states") == 5
+
+
+def test_a_gap_is_open_then_healed_or_unhealable() -> None:
+    process = Process()
+    process.take(part(1, 100))
+    process.take(part(131, 200))
+    process.take(part(221, 300))
+    standing = process.keeper.standing(NAME)
+    assert (standing.trade_id, standing.ts_event) == (300, int(TAPE.ts_event[299]))
+    assert standing.missing == (
+        Missing(NAME, 101, 130, int(TAPE.ts_event[99]), int(TAPE.ts_event[130])),
+        Missing(NAME, 201, 220, int(TAPE.ts_event[199]), int(TAPE.ts_event[220])),
+    )
+    process.take(part(101, 115), Source.HEAL)
+    process.take(part(116, 130), Source.HEAL)
+    process.keeper.give_up(standing.missing[1])
+    process.keeper.give_up(standing.missing[0])
+    gaps = [
+        (row["first_missing"], row["last_missing"], row["status"]) for row in process.store.read("gaps").to_pylist()
+    ]
+    assert gaps == [(101, 130, "healed"), (201, 220, "unhealable")]
+    assert process.keeper.facts[NAME].gaps == {"open": 0, "healed": 1, "unhealable": 1}
+    process.kill()
+    assert process.keeper.standing(NAME).missing == ()
+    process.take(part(201, 220), Source.HEAL)
+    assert process.store.read("late_trades").num_rows == 20
+    assert process.keeper.made[-1].late == 20
+    process.take(part(201, 220), Source.HEAL)
+    assert process.keeper.made[-1].duplicates == 20
+    process.assert_clean()
+
+
+def test_trades_out_of_order_leave_no_trace() -> None:
+    process = Process()
+    process.take(part(1, 100))
+    process.take(part(103, 200))
+    assert process.keeper.made[-1].gaps is not None
+    process.take(part(101, 102))
+    assert process.store.read("gaps").num_rows == 0
+
+
+def test_too_much_behind_a_gap_gives_it_up() -> None:
+    process = Process()
+    few = SETTINGS.model_copy(update={"max_pending": 50})
+    process.keeper = Keeper(lambda: process.store, few, clock=process.clock, timer=process.clock.now)
+    process.take(part(1, 100))
+    process.take(part(111, 200))
+    assert process.keeper.facts[NAME].pending == 0 or process.keeper.standing(NAME).missing == ()
+    assert process.store.read("gaps").column("status").to_pylist() == ["unhealable"]
+    process.assert_clean()
+
+
+def quiet(process: Process) -> list[int]:
+    """Let three minutes pass, and return the close times of the candles that this closes."""
+    process.keeper.made.clear()
+    process.clock.advance(3 * MINUTE)
+    process.keeper.tick()
+    closed = [one.outputs.candles["1m"] for one in process.keeper.made if "1m" in one.outputs.candles]
+    return [int(time) for candles in closed for time in candles["close_time"]]
+
+
+def test_quiet_candles_are_closed_by_the_clock() -> None:
+    process = Process()
+    process.keeper.live(NAME, True)
+    process.take(part(1, 200))
+    last = int(TAPE.ts_event[199])
+    closed = quiet(process)
+    until = (last + 3 * MINUTE - 2 * SECOND) // MINUTE * MINUTE
+    assert closed[-1] == until
+    assert quiet(process)[0] == until + MINUTE
+    process.take(part(201, 210))
+    assert process.store.read("late_trades").num_rows == 10, "their candle was closed as quiet"
+    process.assert_clean()
+
+
+@pytest.mark.parametrize("why", ["down", "gap"])
+def test_silence_that_is_not_known_to_be_silence_closes_nothing(why: str) -> None:
+    process = Process()
+    process.keeper.live(NAME, True)
+    process.take(part(1, 200))
+    if why == "gap":
+        process.take(part(205, 210))
+    else:
+        process.keeper.live(NAME, False)
+    assert quiet(process) == []
+    process.take(part(201, 204))
+    process.keeper.live(NAME, True)
+    assert quiet(process) != []
+
+
+def test_the_wall_clock_closes_nothing() -> None:
+    process = Process()
+    wall = ManualClock(JANUARY_2024)
+    process.keeper = Keeper(lambda: process.store, SETTINGS, clock=wall, timer=process.clock.now)
+    process.keeper.live(NAME, True)
+    process.take(part(1, 200))
+    closed = len(process.store.read("candles"))
+    wall.advance(3600 * SECOND)
+    process.keeper.tick()
+    wall.advance(-7200 * SECOND)
+    process.keeper.tick()
+    process.take(part(201, 400))
+    assert set(process.store.read("decisions").column("kind").to_pylist()) == {"start"}
+    assert len(process.store.read("candles")) > closed
+    process.assert_clean()
+
+
+def test_running_candles_are_shown_but_not_stored() -> None:
+    process = Process()
+    process.take(part(1, 3))
+    running = process.keeper.made[-1].running
+    assert running is not None
+    assert running["1m"]["trades"].tolist() == [3]
+    assert not running["1m"]["complete"][0]
+    assert process.store.read("candles").num_rows == 0
+    process.keeper.commit([Taken(Delivery((part(4, 5),)), process.clock.now())])
+    assert process.keeper.made[-1].running is None, "shown a moment ago"
+    process.keeper.tick()
+    assert process.keeper.made[-1].running is None
+    process.clock.advance(SECOND)
+    process.keeper.tick()
+    running = process.keeper.made[-1].running
+    assert running is not None
+    assert running["1m"]["trades"].tolist() == [5]
+
+
+class Failing(MemoryStore):
+    """A store whose disk is full while ``full``."""
+
+    full = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with super().transaction():
+            yield
+            if self.full:
+                raise StoreUnavailable("database", "the disk is full")
+
+
+def test_a_failed_transaction_leaves_nothing_behind() -> None:
+    store = Failing()
+    process, whole = Process(store), Process()
+    for first in range(1, 700, 100):
+        piece = part(first, first + 99)
+        whole.take(piece)
+        store.full = first % 200 == 1
+        if store.full:
+            before = process.tables()
+            with pytest.raises(StoreUnavailable):
+                process.take(piece)
+            assert process.tables() == before
+            store.full = False
+        process.take(piece)
+    assert process.tables() == whole.tables()
+    process.assert_clean()
+
+
+def test_ids_of_another_kind_are_refused_and_said_to_be() -> None:
+    process = Process()
+    process.take(part(1, 10))
+    process.take(part(11, 20), id_kind="aggregate")
+    assert "ids: are of another kind" in process.keeper.refused[NAME]
+    assert process.store.read("trades").num_rows == 10
+
+
+def test_dead_letters_are_kept() -> None:
+    process = Process()
+    letter = DeadLetter("SIM", "cannot be read", b"rubbish", 5, NAME)
+    process.take(part(1, 10), dead=(letter,))
+    assert process.store.read("dead_letters").column("raw").to_pylist() == [b"rubbish"]
+
+
+def test_the_past_joins_the_tape_where_it_is_asked_to() -> None:
+    process = Process(joins=True)
+    process.take(part(301, 700))
+    process.take(part(1, 150), Source.BACKFILL)
+    process.kill()
+    process.take(part(151, 300), Source.BACKFILL)
+    process.keeper.close()
+    whole = Process()
+    whole.take(TAPE)
+    assert process.tables()["candles"] == whole.tables()["candles"]
+    process.assert_clean()

@@ -1,0 +1,64 @@
+/** The past, asked for by cursor as it comes into sight: pages grow, so that a year is a few dozen requests. */
+
+import * as api from "./api";
+import type { Book } from "./book";
+import { stepOf } from "./format";
+import { toBar, type Bar } from "./wire";
+
+const FIRST = 1200;
+const LARGEST = 10_000;
+
+export class History {
+  private busy = false;
+  private cursor: string | null = null;
+  private waiting: Bar[] = [];
+  private limit = FIRST;
+
+  constructor(
+    readonly instrument: string,
+    readonly timeframe: string,
+    private readonly book: Book,
+  ) {}
+
+  get step(): number {
+    return stepOf(this.timeframe);
+  }
+
+  async newest(): Promise<Bar[]> {
+    const { instrument, timeframe } = this;
+    const page = await api.candles({ instrument, timeframe, limit: FIRST });
+    this.cursor = page.next;
+    return page.items.map(toBar);
+  }
+
+  /** Candles from an instant on: what was missed while nobody told us. */
+  async since(start: number): Promise<Bar[]> {
+    const { instrument, timeframe } = this;
+    const span = { instrument, timeframe, start: api.rfc3339(start), limit: LARGEST };
+    return (await api.candles(span)).items.map(toBar);
+  }
+
+  /** Candles before the first one; none while a request is under way or when there are no more. */
+  async before(): Promise<Bar[]> {
+    if (this.busy || this.cursor === null) return [];
+    this.busy = true;
+    try {
+      this.limit = Math.min(LARGEST, this.limit * 2);
+      const { instrument, timeframe, limit, cursor } = this;
+      const page = await api.candles({ instrument, timeframe, limit, cursor });
+      this.cursor = page.next;
+      return this.batched(page.items.map(toBar));
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  /** Hold pages back until they are worth the redrawing of everything that is there. */
+  private batched(bars: Bar[]): Bar[] {
+    this.waiting = [...bars, ...this.waiting];
+    if (this.cursor !== null && this.waiting.length < this.book.bars.length / 3) return [];
+    const ready = this.waiting;
+    this.waiting = [];
+    return ready;
+  }
+}

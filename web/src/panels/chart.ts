@@ -1,0 +1,249 @@
+/** The chart's panel: the chart, what the pointer is on, which indicators are shown, and why it may be empty. */
+
+import { ChartView } from "../chart/view";
+import type { Context } from "../context";
+import { h } from "../dom";
+import { compact, fixed, lengthOf, percent, short, signed, stepOf } from "../format";
+import type { Canvas, Session } from "../session";
+import { isSimulated, type State } from "../state";
+import { when } from "../store";
+import type { Bar, Features } from "../wire";
+import { anomaliesIn } from "./features";
+import { indicatorPicker, namesBySet, rememberedNames } from "./indicators";
+import { emptyState } from "./waiting";
+
+export interface ChartPanel {
+  element: HTMLElement;
+  view: ChartView;
+}
+
+export function chartPanel(context: Context): ChartPanel {
+  const { store, session } = context;
+  const host = h("div", { class: "chart-canvas", tabindex: 0, role: "application", "aria-label": "Chart" });
+  const legend = h("div", { class: "legend" });
+  const chosen = h("div", { class: "legend-indicators" });
+  let hovered: number | null = null;
+  const view = new ChartView(host, session.book, {
+    nearStart: (left) => {
+      if (left < 50) void session.older();
+    },
+    hover: (index) => {
+      hovered = index;
+      showLegend();
+    },
+  });
+  const showLegend = (): void => {
+    drawLegend(legend, barAt(session, hovered), context);
+    drawChosen(chosen, view, barAt(session, hovered));
+  };
+  const canvas = new Drawing(view, session);
+  session.attach(canvas);
+  const changed = (): void => {
+    canvas.fill(store.state);
+    showLegend();
+  };
+  for (const name of rememberedNames()) view.indicators.add(name);
+  const tools = h(
+    "div",
+    { class: "chart-tools" },
+    indicatorPicker(context, view.indicators, changed),
+    predictionsSwitch(view),
+    anomalySwitch(context, view),
+  );
+  const element = h(
+    "section",
+    { class: "chart", "aria-label": "Chart" },
+    h("div", { class: "chart-head" }, h("div", { class: "legends" }, legend, chosen), tools),
+    host,
+    emptyState(context),
+  );
+  store.onDraw(when(["candles", "features", "trades", "zone"], showLegend));
+  follow(context, view, host);
+  keys(host, view);
+  return { element, view };
+}
+
+/** Draw what the session tells, and keep the past of the indicators in step with the candles. */
+class Drawing implements Canvas {
+  private decimalsShown = false;
+
+  constructor(
+    private readonly view: ChartView,
+    private readonly session: Session,
+  ) {}
+
+  draw(change: Parameters<Canvas["draw"]>[0], step: number): void {
+    const fresh = !this.decimalsShown;
+    this.view.draw(change, step);
+    if (fresh && this.session.book.bars.length) {
+      this.decimalsShown = true;
+      this.view.home();
+    }
+  }
+
+  drawRunning(): void {
+    this.view.drawRunning();
+  }
+
+  features(rows: readonly Features[]): void {
+    this.view.indicators.feed(rows, this.length, this.session.book.bars);
+  }
+
+  cleared(): void {
+    this.decimalsShown = false;
+    this.view.indicators.clear();
+    this.view.draw("all", NaN);
+  }
+
+  /** Fill newly chosen indicators: with what is here at once, and with the past in sight when it comes. */
+  fill(state: State): void {
+    for (const rows of Object.values(state.features)) this.features(rows);
+    const { first, last } = this.session.book;
+    const names = this.view.indicators.names;
+    const sets = [...namesBySet(state.features)].filter(([, own]) => own.some((name) => names.includes(name)));
+    if (!first || !last || !sets.length) return;
+    const seen = this.view.visible() ?? { from: first.open_ms };
+    const most = last.open_ms - 2000 * stepOf(state.timeframe);
+    void this.session.past(
+      sets.map(([set]) => set),
+      Math.max(first.open_ms, most, seen.from - 864e5),
+    );
+  }
+
+  private get length(): number {
+    return lengthOf(this.session.timeframe);
+  }
+}
+
+function barAt({ book }: Session, index: number | null): Bar | undefined {
+  if (index === null) return book.running ?? book.last;
+  return index === book.bars.length ? (book.running ?? undefined) : book.bars[index];
+}
+
+function drawLegend(legend: HTMLElement, bar: Bar | undefined, { decimals }: Context): void {
+  const part = (name: string, text: string, className = ""): HTMLElement =>
+    h("span", { class: className }, h("i", {}, name), text);
+  if (!bar) {
+    legend.replaceChildren();
+    return;
+  }
+  const price = (value: number): string => fixed(value, decimals());
+  const sign = bar.close < bar.open ? "down" : "up";
+  const state = !bar.closed ? "running" : bar.complete ? "" : "incomplete";
+  legend.replaceChildren(
+    part("O", price(bar.open)),
+    part("H", price(bar.high)),
+    part("L", price(bar.low)),
+    part("C", price(bar.close), sign),
+    part("", signed(percent(bar.close / bar.open - 1, 2)), sign),
+    part("Vol", short(bar.volume)),
+    part("Trades", compact(bar.trades)),
+    state ? h("em", { class: state }, state) : "",
+  );
+}
+
+function drawChosen(chosen: HTMLElement, { indicators }: ChartView, bar: Bar | undefined): void {
+  const items = (bar ? indicators.names : []).map((name) => {
+    const swatch = h("b", { class: "swatch", "aria-hidden": "true" });
+    swatch.style.background = indicators.colourOf(name) ?? "";
+    const value = bar ? (indicators.valueAt(name, bar.open_ms) ?? indicators.lastOf(name)) : null;
+    return h("span", {}, swatch, h("i", {}, name), short(value));
+  });
+  chosen.replaceChildren(...items);
+}
+
+function predictionsSwitch(view: ChartView): HTMLElement {
+  const button = h(
+    "button",
+    { class: "quiet toggle", "aria-pressed": "true", title: "Predictions on the chart (p)", id: "toggle-predictions" },
+    "Predictions",
+  );
+  button.addEventListener("click", () => {
+    const shown = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", String(shown));
+    view.overlay.set({ showPredictions: shown });
+  });
+  return button;
+}
+
+function anomalySwitch({ store }: Context, view: ChartView): HTMLElement {
+  const button = h(
+    "button",
+    {
+      class: "quiet toggle",
+      "aria-pressed": "false",
+      title: "Shade candles with a feature more than 4 robust deviations from its median",
+    },
+    "Anomalies",
+  );
+  const draw = (): void => {
+    const shown = button.getAttribute("aria-pressed") === "true";
+    view.overlay.set({ anomalies: shown ? anomaliesIn(store.state.features) : [] });
+  };
+  button.addEventListener("click", () => {
+    button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
+    draw();
+  });
+  store.onDraw(when(["features"], draw));
+  return button;
+}
+
+function follow({ store, session, decimals }: Context, view: ChartView, host: HTMLElement): void {
+  let shown = -1;
+  store.onDraw((state, before) => {
+    if (state.predictions !== before?.predictions) view.overlay.set({ predictions: state.predictions });
+    if (state.late !== before?.late) view.overlay.set({ late: state.late });
+    view.overlay.set({ simulated: isSimulated(state) });
+    if (state.zone !== before?.zone) view.setZone(state.zone);
+    if (state.theme !== before?.theme) view.repaint();
+    if (decimals() !== shown) view.setDecimals((shown = decimals()));
+    const last = session.book.last;
+    const name = `${state.instrument ?? "no instrument"}, ${state.timeframe} candles`;
+    if (last && state.candles !== before?.candles)
+      host.setAttribute(
+        "aria-label",
+        `Chart of ${name}; last close ${fixed(last.close, decimals())}. Arrows pan, plus and minus zoom, Home shows the newest.`,
+      );
+  });
+}
+
+function keys(host: HTMLElement, view: ChartView): void {
+  const moves: Record<string, () => void> = {
+    ArrowLeft: () => {
+      view.pan(-0.1);
+    },
+    ArrowRight: () => {
+      view.pan(0.1);
+    },
+    PageUp: () => {
+      view.pan(-0.9);
+    },
+    PageDown: () => {
+      view.pan(0.9);
+    },
+    "+": () => {
+      view.zoom(0.7);
+    },
+    "=": () => {
+      view.zoom(0.7);
+    },
+    "-": () => {
+      view.zoom(1.4);
+    },
+    Home: () => {
+      view.home();
+    },
+    End: () => {
+      view.home();
+    },
+  };
+  host.addEventListener("keydown", (event) => {
+    const move = moves[event.key];
+    if (!move || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    move();
+  });
+  host.addEventListener("dblclick", () => {
+    view.home();
+  });
+}

@@ -1,0 +1,265 @@
+/** What keeps the state true: it asks the API for the past, and follows the stream for the present. */
+
+import * as api from "./api";
+import { Book, type Change } from "./book";
+import { History } from "./history";
+import type { Store } from "./store";
+import { Stream, type Listener, type Socket, type StreamMessage, type Timers } from "./stream";
+import {
+  toBar,
+  toFeatures,
+  toPrediction,
+  toStatus,
+  toTrade,
+  type CandleRow,
+  type Features,
+  type FeatureRow,
+  type GapRow,
+  type PredictionRow,
+  type Status,
+  type TradeRow,
+} from "./wire";
+
+export interface Canvas {
+  draw(change: Change, step: number): void;
+  drawRunning(): void;
+  features(rows: readonly Features[]): void;
+  cleared(): void;
+}
+
+const RECENT = 200;
+const MOST_FEATURES = 2000;
+
+/** An answer that is good to have: where there is none, what is shown stays as it is. */
+async function quietly<Value>(asked: Promise<Value> | undefined): Promise<Value | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (!(error instanceof api.Problem)) throw error;
+    return undefined;
+  }
+}
+
+/** What is stored, and what is followed without anything stored yet. */
+function withFollowed(stored: readonly api.InstrumentRow[], status: Status | null): api.InstrumentRow[] {
+  const known = new Set(stored.map((row) => row.instrument));
+  return [...stored, ...(status?.instruments ?? []).filter((row) => !known.has(row.instrument))];
+}
+
+function rowsOf<Row>(data: unknown): Row[] {
+  if (data === null || data === undefined) return [];
+  return Array.isArray(data) ? (data as Row[]) : [data as Row];
+}
+
+export class Session implements Listener {
+  readonly book = new Book();
+  private history: History | null = null;
+  private readonly stream: Stream;
+  private canvas: Canvas | null = null;
+  private loads = 0;
+  private asking = false;
+
+  constructor(
+    private readonly store: Store,
+    open: () => Socket,
+    private readonly timers: Timers,
+    private readonly askToken: () => void,
+  ) {
+    this.stream = new Stream(open, timers, this, api.tokenInUse);
+  }
+
+  get timeframe(): string {
+    return this.store.state.timeframe;
+  }
+
+  attach(canvas: Canvas): void {
+    this.canvas = canvas;
+  }
+
+  start(): void {
+    this.stream.connect();
+    void this.discover();
+  }
+
+  /** Find what there is to show; nothing yet is a state, not an error. */
+  async discover(): Promise<void> {
+    if (this.asking) return;
+    this.asking = true;
+    try {
+      const [stored, status] = await Promise.all([api.instruments(), api.get<Partial<Status>>("status")]);
+      this.takeStatus(status);
+      const rows = withFollowed(stored, this.store.state.status);
+      this.store.dispatch({ kind: "instruments", rows });
+      const known = rows.map((row) => row.instrument);
+      const wanted = this.store.state.instrument ?? remembered("instrument");
+      const choice = wanted && known.includes(wanted) ? wanted : this.first(known);
+      if (choice && choice !== this.store.state.instrument) this.select(choice, this.timeframeFor(choice));
+      else if (!choice) this.store.dispatch({ kind: "history", history: "ready" });
+    } catch (error) {
+      this.fail(error);
+    } finally {
+      this.asking = false;
+    }
+  }
+
+  /** Begin with a token: the process asks one of other machines. */
+  async enter(token: string): Promise<void> {
+    api.useToken(token);
+    await api.get("status");
+    this.stream.again();
+    await this.discover();
+  }
+
+  select(instrument: string, timeframe: string): void {
+    this.store.dispatch({ kind: "select", instrument, timeframe });
+    remember("instrument", instrument);
+    remember("timeframe", timeframe);
+    this.book.clear();
+    this.canvas?.cleared();
+    this.history = new History(instrument, timeframe, this.book);
+    this.stream.follow({ instrument, timeframe });
+    void this.load();
+  }
+
+  /** Ask for the newest of everything: at a choice, and when the stream cannot say what was missed. */
+  async load(): Promise<void> {
+    const history = this.history;
+    if (!history) return;
+    const turn = ++this.loads;
+    try {
+      const { last } = this.book;
+      const bars = last ? await history.since(last.open_ms) : await history.newest();
+      if (turn !== this.loads) return;
+      this.merge(bars);
+      this.store.dispatch({ kind: "history", history: "ready" });
+      const { instrument, timeframe } = history;
+      const [predictions] = await Promise.all([
+        api.predictions({ instrument, limit: 600 }),
+        ...this.sets().map((set) => this.features(set, { limit: RECENT })),
+      ]);
+      if (turn !== this.loads) return;
+      const mine = predictions.items.filter((row) => row.timeframe === timeframe);
+      this.store.dispatch({ kind: "predictions", rows: mine.map(toPrediction) });
+    } catch (error) {
+      if (turn === this.loads) this.fail(error);
+    }
+  }
+
+  /** Ask for older candles; called as the left edge comes near. */
+  async older(): Promise<void> {
+    const history = this.history;
+    const bars = await quietly(history?.before());
+    if (history === this.history && bars?.length) this.merge(bars);
+  }
+
+  /** Features of the past, for indicators that are switched on there; they are drawn, and not kept. */
+  async past(sets: readonly string[], start: number): Promise<void> {
+    const since = { start: api.rfc3339(start), limit: MOST_FEATURES };
+    await Promise.all(sets.map((set) => quietly(this.features(set, since, false))));
+  }
+
+  private async features(set: string, span: { start?: string; limit: number }, keep = true): Promise<void> {
+    const history = this.history;
+    if (!history) return;
+    const { instrument, timeframe } = history;
+    const { items } = await api.features({ instrument, timeframe, set, ...span });
+    if (history !== this.history) return;
+    if (keep) this.takeFeatures(items);
+    else this.canvas?.features(items.map(toFeatures));
+  }
+
+  /** The feature sets of the instrument. */
+  private sets(): readonly string[] {
+    const { instruments, instrument } = this.store.state;
+    return instruments.find((row) => row.instrument === instrument)?.feature_sets ?? [];
+  }
+
+  link(link: Parameters<Listener["link"]>[0]): void {
+    this.store.dispatch({ kind: "link", link });
+    if (link.phase === "live" && !this.store.state.instrument) void this.discover();
+  }
+
+  reset(): void {
+    void this.load();
+  }
+
+  message(message: StreamMessage): void {
+    const { channel, data } = message;
+    if (message.op === "lagged") this.store.dispatch({ kind: "lagged", dropped: message.dropped ?? 0 });
+    if (channel === "status") this.takeStatus(data as Partial<Status>);
+    if (!channel || channel === "status" || message.instrument !== this.store.state.instrument) return;
+    this.take(channel, data, message.type === "snapshot");
+  }
+
+  private take(channel: string, data: unknown, snapshot: boolean): void {
+    if (channel === "candles") this.merge(this.mine<CandleRow>(data).map(toBar));
+    else if (channel === "running") this.run(this.mine<CandleRow>(data));
+    else if (channel === "features") this.takeFeatures(this.mine<FeatureRow>(data));
+    else if (channel === "predictions" || channel === "outcomes") {
+      this.store.dispatch({ kind: "predictions", rows: this.mine<PredictionRow>(data).map(toPrediction) });
+    } else if (channel === "gaps") this.store.dispatch({ kind: "gaps", rows: rowsOf<GapRow>(data), snapshot });
+    else if (channel === "trades") {
+      this.store.dispatch({ kind: "trades", rows: rowsOf<TradeRow>(data).map(toTrade), snapshot });
+    }
+  }
+
+  /** Rows of the timeframe that is shown; others may arrive while one is let go. */
+  private mine<Row extends { timeframe: string }>(data: unknown): Row[] {
+    return rowsOf<Row>(data).filter((row) => row.timeframe === this.store.state.timeframe);
+  }
+
+  private run(rows: readonly CandleRow[]): void {
+    const bar = rows.map(toBar).at(-1);
+    if (bar && this.history && this.book.run(bar)) this.canvas?.drawRunning();
+  }
+
+  private merge(bars: Parameters<Book["merge"]>[0]): void {
+    const change = this.book.merge(bars);
+    if (change === "none" || !this.history) return;
+    this.canvas?.draw(change, this.history.step);
+    this.store.dispatch({ kind: "candles", count: this.book.bars.length });
+  }
+
+  private takeFeatures(rows: readonly FeatureRow[]): void {
+    const known = rows.map(toFeatures);
+    this.store.dispatch({ kind: "features", rows: known });
+    this.canvas?.features(known);
+  }
+
+  private takeStatus(told: Partial<Status>): void {
+    const status = toStatus(told);
+    this.store.dispatch({ kind: "status", status, now: this.timers.now() });
+    const listed = new Set(this.store.state.instruments.map((row) => row.instrument));
+    if (!this.asking && status.instruments.some((row) => !listed.has(row.instrument))) void this.discover();
+  }
+
+  /** The first that is followed, or else the first that is stored. */
+  private first(known: readonly string[]): string | null {
+    const followed = this.store.state.status?.instruments.map((row) => row.instrument) ?? [];
+    return followed.find((name) => known.includes(name)) ?? known[0] ?? null;
+  }
+
+  private timeframeFor(instrument: string): string {
+    const offered = this.store.state.instruments.find((row) => row.instrument === instrument)?.timeframes ?? [];
+    const wanted = remembered("timeframe");
+    return wanted && offered.includes(wanted) ? wanted : (offered[0] ?? "1m");
+  }
+
+  private fail(error: unknown): void {
+    if (!(error instanceof api.Problem)) throw error;
+    if (error.status === 401) this.askToken();
+    if (error.status === 404) {
+      this.store.dispatch({ kind: "history", history: "ready" });
+      return;
+    }
+    this.store.dispatch({ kind: "history", history: "failed", problem: error.message });
+  }
+}
+
+function remembered(key: string): string | null {
+  return localStorage.getItem(`tapeline.${key}`);
+}
+
+function remember(key: string, value: string): void {
+  localStorage.setItem(`tapeline.${key}`, value);
+}

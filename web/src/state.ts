@@ -1,0 +1,165 @@
+/** What the page knows, and how each event changes it. Pure: no DOM, no clock, no network. */
+
+import type { InstrumentRow } from "./api";
+import type { Zone } from "./format";
+import type { Link } from "./stream";
+import type { Features, GapRow, Prediction, Status, Trade } from "./wire";
+
+export type Theme = "dark" | "light";
+
+export interface State {
+  link: Link;
+  instrument: string | null;
+  timeframe: string;
+  instruments: readonly InstrumentRow[];
+  history: "loading" | "ready" | "failed";
+  problem: string | null;
+  status: Status | null;
+  /** The server's clock less ours, ms. */
+  skew: number;
+  candles: number;
+  features: Readonly<Record<string, readonly Features[]>>;
+  /** By target time. */
+  predictions: readonly Prediction[];
+  gaps: readonly GapRow[];
+  /** The newest first. */
+  trades: readonly Trade[];
+  late: readonly Trade[];
+  lagged: number;
+  zone: Zone;
+  theme: Theme;
+}
+
+export type Event =
+  | { kind: "link"; link: Link }
+  | { kind: "instruments"; rows: readonly InstrumentRow[] }
+  | { kind: "select"; instrument: string; timeframe: string }
+  | { kind: "history"; history: State["history"]; problem?: string }
+  | { kind: "status"; status: Status; now: number }
+  | { kind: "candles"; count: number }
+  | { kind: "features"; rows: readonly Features[] }
+  | { kind: "predictions"; rows: readonly Prediction[] }
+  | { kind: "outcomes"; rows: readonly Pick<Prediction, "id" | "outcome">[] }
+  | { kind: "gaps"; rows: readonly GapRow[]; snapshot: boolean }
+  | { kind: "trades"; rows: readonly Trade[]; snapshot: boolean }
+  | { kind: "lagged"; dropped: number }
+  | { kind: "zone"; zone: Zone }
+  | { kind: "theme"; theme: Theme };
+
+export const KEPT = { features: 240, predictions: 1500, trades: 200, late: 200, gaps: 500 } as const;
+
+export function initial(now: number, theme: Theme, zone: Zone): State {
+  return {
+    link: { phase: "connecting", since: now, attempt: 0, retryAt: null },
+    instrument: null,
+    timeframe: "1m",
+    instruments: [],
+    history: "loading",
+    problem: null,
+    status: null,
+    skew: 0,
+    candles: 0,
+    features: {},
+    predictions: [],
+    gaps: [],
+    trades: [],
+    late: [],
+    lagged: 0,
+    zone,
+    theme,
+  };
+}
+
+export function reduce(state: State, event: Event): State {
+  switch (event.kind) {
+    case "link":
+      return { ...state, link: event.link };
+    case "instruments":
+      return { ...state, instruments: event.rows };
+    case "select":
+      return { ...selected(state, event.instrument), timeframe: event.timeframe };
+    case "history":
+      return { ...state, history: event.history, problem: event.problem ?? null };
+    case "status":
+      return { ...state, status: event.status, skew: Date.parse(event.status.now) - event.now };
+    case "candles":
+      return { ...state, candles: event.count };
+    case "features":
+      return { ...state, features: withFeatures(state.features, event.rows) };
+    case "predictions":
+      return { ...state, predictions: withPredictions(state.predictions, event.rows) };
+    case "outcomes":
+      return { ...state, predictions: withOutcomes(state.predictions, event.rows) };
+    case "gaps":
+      return { ...state, gaps: withGaps(event.snapshot ? [] : state.gaps, event.rows) };
+    case "trades":
+      return withTrades(state, event.rows, event.snapshot);
+    case "lagged":
+      return { ...state, lagged: state.lagged + event.dropped };
+    case "zone":
+      return { ...state, zone: event.zone };
+    case "theme":
+      return { ...state, theme: event.theme };
+  }
+}
+
+/** What belongs to one instrument and timeframe is let go with it; trades and gaps stay where only the timeframe changes. */
+function selected(state: State, instrument: string): State {
+  const fresh = { candles: 0, features: {}, predictions: [], history: "loading" as const, problem: null };
+  const same = instrument === state.instrument;
+  return { ...state, ...fresh, instrument, ...(same ? {} : { trades: [], late: [], gaps: [] }) };
+}
+
+function withFeatures(known: State["features"], rows: readonly Features[]): State["features"] {
+  const changed: Record<string, readonly Features[]> = { ...known };
+  for (const set of new Set(rows.map((row) => row.set))) {
+    const byTime = new Map((known[set] ?? []).map((row) => [row.asOf, row]));
+    for (const row of rows) if (row.set === set) byTime.set(row.asOf, row);
+    changed[set] = [...byTime.values()].sort((a, b) => a.asOf - b.asOf).slice(-KEPT.features);
+  }
+  return changed;
+}
+
+function withPredictions(known: readonly Prediction[], rows: readonly Prediction[]): readonly Prediction[] {
+  const byId = new Map(known.map((one) => [one.id, one]));
+  for (const row of rows) byId.set(row.id, row.outcome ? row : { ...row, outcome: byId.get(row.id)?.outcome ?? null });
+  return [...byId.values()].sort((a, b) => a.target - b.target).slice(-KEPT.predictions);
+}
+
+function withOutcomes(
+  known: readonly Prediction[],
+  rows: readonly Pick<Prediction, "id" | "outcome">[],
+): readonly Prediction[] {
+  const came = new Map(rows.map((row) => [row.id, row.outcome]));
+  return known.map((one) => (came.has(one.id) ? { ...one, outcome: came.get(one.id) ?? null } : one));
+}
+
+function withGaps(known: readonly GapRow[], rows: readonly GapRow[]): readonly GapRow[] {
+  const byStart = new Map(known.map((gap) => [`${gap.instrument} ${gap.first_missing}`, gap]));
+  for (const gap of rows) byStart.set(`${gap.instrument} ${gap.first_missing}`, gap);
+  return [...byStart.values()].slice(-KEPT.gaps);
+}
+
+function withTrades(state: State, rows: readonly Trade[], snapshot: boolean): State {
+  const seen = new Set((snapshot ? [] : state.trades).map((trade) => trade.id));
+  const fresh = rows.filter((trade) => !seen.has(trade.id)).sort((a, b) => b.at - a.at || b.id - a.id);
+  const trades = [...fresh, ...(snapshot ? [] : state.trades)].slice(0, KEPT.trades);
+  const late = [...fresh.filter((trade) => trade.late), ...state.late].slice(0, KEPT.late);
+  return {
+    ...state,
+    trades,
+    late: late.length === state.late.length && !fresh.some((t) => t.late) ? state.late : late,
+  };
+}
+
+/** The newest prediction whose outcome is not known, or else the newest. */
+export function newest(predictions: readonly Prediction[]): Prediction | null {
+  return predictions.reduce<Prediction | null>((best, one) => (!best || one.asOf >= best.asOf ? one : best), null);
+}
+
+/** Whether what is shown of this instrument is simulated. */
+export function isSimulated(state: State): boolean {
+  const mine = state.status?.instruments.find((row) => row.instrument === state.instrument);
+  const listed = state.instruments.find((row) => row.instrument === state.instrument);
+  return mine?.simulated ?? listed?.simulated ?? state.status?.simulated ?? state.instrument?.endsWith(".SIM") ?? false;
+}
