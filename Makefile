@@ -20,8 +20,8 @@ SYNC := $(UV) sync --frozen --inexact
 .DELETE_ON_ERROR:
 .PHONY: run test test-services lint lint-ruff lint-types lint-imports format bench bench-smoke chaos docs clean help
 
-run: $(VENV)/.ready-base ## Show the main job at work (no broker, no key, no network)
-	@$(BIN)/tapeline demo $(ARGS)
+run: $(VENV)/.ready-base ## Live from Kraken, or from the simulated market where there is no network: open the address it prints
+	@$(BIN)/tapeline up --demo-if-offline $(ARGS)
 
 test: $(VENV)/.ready-test ## All tests that need no server and no extra
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)

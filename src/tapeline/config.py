@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
@@ -24,6 +25,7 @@ from tapeline.clock import format_duration, parse_duration
 from tapeline.errors import UnknownName, UsageError
 from tapeline.types import Timeframe, check_instrument
 
+T = TypeVar("T")
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -114,19 +116,19 @@ class Settings(BaseSettings):
     @field_validator("timeframes")
     @classmethod
     def _check_timeframes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(str(Timeframe.parse(name)) for name in names))
+        return tuple(dict.fromkeys(str(_ruled(Timeframe.parse, name)) for name in names))
 
     @field_validator("instruments")
     @classmethod
     def _check_instruments(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(check_instrument(name) for name in names))
+        return tuple(dict.fromkeys(_ruled(check_instrument, name) for name in names))
 
     @field_validator("predict")
     @classmethod
     def _check_predict(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             timeframe, _, horizon = name.partition("/")
-            step = Timeframe.parse(timeframe).step
+            step = _ruled(Timeframe.parse, timeframe).step
             if parse_duration(horizon, where=f"settings predict {name}") % step:
                 raise ValueError(f"a horizon that is a multiple of {format_duration(step)}, such as 1m/5m")
         return tuple(dict.fromkeys(names))
@@ -165,6 +167,14 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
 
 
+def _ruled(check: Callable[[str], T], text: str) -> T:
+    """Check a part of a setting; what breaks a rule is told with the name of the setting."""
+    try:
+        return check(text)
+    except UsageError as error:
+        raise ValueError(error.expected or error.problem) from error
+
+
 def load_settings(**flags: Any) -> Settings:
     """Read the settings, and let the user's own indicators and sets be found; a flag that is None is not given.
 
@@ -184,7 +194,7 @@ def load_settings(**flags: Any) -> Settings:
             raise UnknownName(
                 f"settings {key}", "is not known", expected=f"one of {', '.join(Settings.model_fields)}", was=key
             ) from error
-        rule = first["msg"].removeprefix("Input should be ")
+        rule = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
         raise UsageError(f"settings {key}", "cannot be used", expected=rule, was=first["input"]) from error
     for key in ("indicators", "sets"):
         if paths := getattr(settings, key):

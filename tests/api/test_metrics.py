@@ -43,6 +43,11 @@ async def commit(client: httpx.AsyncClient, hub: Hub, live: Live, store: DuckDBS
     await subscriber.take()
 
 
+@pytest.fixture(autouse=True)
+def threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tapeline.api.inference.ANOMALOUS", 0.9)  # 0.99 asks for more rows than the model learnt from
+
+
 async def ask(client: httpx.AsyncClient, hub: Hub, live: Live, store: DuckDBStore) -> None:
     row = rows_of(store)[0][-1] + 1e6
     await client.post("/predict/anomaly", json={"symbol": TRADED, "features": row.tolist()})
@@ -74,7 +79,8 @@ CAUSES: list[tuple[Cause, str, dict[str, str], float]] = [
     (commit, "tapeline_stream_subscribers", {}, 1),
     (commit, "tapeline_stream_dropped_total", {}, np.nan),
     (ask, "tapeline_inference_requests_total", {"status": "ok"}, 1),
-    (ask, "tapeline_inference_requests_total", {"status": "refused"}, 2),
+    (ask, "tapeline_inference_requests_total", {"status": "refused", "model": "none"}, 1),
+    (ask, "tapeline_inference_requests_total", {"status": "refused", "model": f"{TRADED}_1m_5m_anomaly"}, 1),
     (ask, "tapeline_inference_latency_seconds_count", {"model": f"{TRADED}_1m_5m_anomaly"}, 1),
     (ask, "tapeline_anomalies_detected_total", {}, 1),
     (run, "tapeline_venue_messages_total", VENUE, 7),

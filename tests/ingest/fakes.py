@@ -30,6 +30,7 @@ BOUNDS = Bounds(
     open=2.0,
     answer=2.0,
     settle=0.05,
+    linger=0.0,
     backoff=0.005,
     backoff_cap=0.02,
     steady=60.0,

@@ -15,13 +15,11 @@ from tapeline.clock import SECOND, ManualClock
 from tapeline.config import Settings, load_settings
 from tapeline.features import FeatureSet
 from tapeline.importing import import_files
-from tapeline.runners.demo import Demo, Plan
 from tapeline.runners.replay import paced, replay, replay_into
 from tapeline.runners.terminal import View
 from tapeline.simulator.market import Market
 from tapeline.stores import rows
 from tapeline.stores.base import KINDS
-from tapeline.stores.duckdb import DuckDBStore
 from tapeline.stores.memory import MemoryStore
 from tapeline.tape import info
 from tapeline.types import Decision, Frame
@@ -98,23 +96,3 @@ def test_the_view_shows_candles_and_says_simulated(store: MemoryStore, settings:
         console.print(view)
     assert " SIMULATED  BTC-USD.SIM" in captured.get()
     assert "no outcome known yet" in captured.get()
-
-
-def test_the_demo_runs_from_history_to_scored_predictions(settings: Settings, tmp_path: Path) -> None:
-    store = DuckDBStore(tmp_path / "demo.duckdb")
-    clock = ManualClock(2**61)
-    settings = settings.model_copy(update={"flush_rows": 1 << 16})
-    plan = Plan(history=86_400 * SECOND, trades_per_second=0.2)
-    demo = Demo(plan, store, settings, tmp_path, clock=clock)
-    demo.record()
-    assert demo.load(lambda at: None).gaps == []
-    run = demo.train(lambda text, done, total: None)
-    assert run.folder.is_dir()
-    view = View(NAME, "1m", [], clock=clock)
-    for outputs in demo.live(lambda records: paced(records, speed=3e4, clock=clock, wait=lambda _: None)):
-        view.take(outputs)
-        if view.score.count > 20:
-            break
-    assert store.read("predictions").num_rows > 20
-    assert verify(store, settings).findings == []
-    store.close()

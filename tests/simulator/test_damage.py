@@ -148,6 +148,11 @@ def test_messages_without_trades_are_left_alone(fault: str) -> None:
         assert damaged(fault, raw) == raw
 
 
+def test_a_trade_is_known_by_its_numbers_whatever_its_id_is_called() -> None:
+    raw = b'{"a":5,"price":"1.5","qty":"2","timestamp":1704067200000}'
+    assert json.loads(damaged("price-zero", raw)) == json.loads(raw) | {"price": "0"}
+
+
 def test_several_faults_may_strike_one_message() -> None:
     faults = Faults({"price-zero": 1.0, "negative-qty": 1.0})
     raw = MessageDamage(faults, 1, FIELDS).message(message(), 0)

@@ -244,3 +244,11 @@ def test_more_pace_does_not_change_the_grid_of_time() -> None:
     gaps = [int(right - left) for left, right in pairwise(frame.ts_event[::1000].tolist())]
     assert min(gaps) > 0
     assert len(frame) / ((frame.ts_event[-1] - frame.ts_event[0]) / SECOND) > 50
+
+
+def test_a_steady_market_has_the_same_pace_at_every_hour_and_no_lulls() -> None:
+    hours = fold(Market(3, trades_per_second=20.0, steady=True), 1, 3600 * SECOND).trades
+    assert hours / 3600 == pytest.approx(20.0, rel=0.05)
+    assert fold(Market(3, trades_per_second=20.0, steady=True), 1).trades.min() > 0
+    usual = fold(Market(3, trades_per_second=20.0), 1, 3600 * SECOND).trades
+    assert usual.max() > 2 * usual.min()

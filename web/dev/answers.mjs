@@ -183,6 +183,7 @@ export function status({ names, now, started, price, lastTrade, degraded, warmin
       total: { p50: 4.4, p99: 9.1, count: 80_110 },
     },
     queue: { length: 0, limit: 1024 },
+    drift: { features: 3, drifted: 1 },
     memory_bytes: 312e6,
     shed: { trades: 0 },
     health: degraded ? "degraded" : "healthy",

@@ -134,6 +134,8 @@ export interface Status {
   queue: { length: number; limit: number } | null;
   memory_bytes: number | null;
   shed: Record<string, number>;
+  /** How many features are watched, and how many of them have drifted; absent while nothing measures it. */
+  drift?: { features: number; drifted: number } | null;
   health: "healthy" | "degraded" | "unhealthy";
   reasons: string[];
 }

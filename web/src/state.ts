@@ -140,19 +140,17 @@ function withGaps(known: readonly GapRow[], rows: readonly GapRow[]): readonly G
   return [...byStart.values()].slice(-KEPT.gaps);
 }
 
+/** Newest first by their own time: healed trades come late, and belong where they happened. */
 function withTrades(state: State, rows: readonly Trade[], snapshot: boolean): State {
-  const seen = new Set((snapshot ? [] : state.trades).map((trade) => trade.id));
-  const fresh = rows.filter((trade) => !seen.has(trade.id)).sort((a, b) => b.at - a.at || b.id - a.id);
-  const trades = [...fresh, ...(snapshot ? [] : state.trades)].slice(0, KEPT.trades);
-  const late = [...fresh.filter((trade) => trade.late), ...state.late].slice(0, KEPT.late);
-  return {
-    ...state,
-    trades,
-    late: late.length === state.late.length && !fresh.some((t) => t.late) ? state.late : late,
-  };
+  const known = snapshot ? [] : state.trades;
+  const seen = new Set(known.map((trade) => trade.id));
+  const fresh = rows.filter((trade) => !seen.has(trade.id));
+  const trades = [...fresh, ...known].sort((a, b) => b.at - a.at || b.id - a.id).slice(0, KEPT.trades);
+  const late = fresh.filter((trade) => trade.late);
+  return { ...state, trades, late: late.length ? [...late, ...state.late].slice(0, KEPT.late) : state.late };
 }
 
-/** The newest prediction whose outcome is not known, or else the newest. */
+/** The prediction that looks from the newest candle. */
 export function newest(predictions: readonly Prediction[]): Prediction | null {
   return predictions.reduce<Prediction | null>((best, one) => (!best || one.asOf >= best.asOf ? one : best), null);
 }

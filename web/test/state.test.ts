@@ -50,6 +50,12 @@ describe("reduce", () => {
     expect(state.late.map((one) => one.id)).toEqual([3]);
   });
 
+  it("puts healed trades where they happened", () => {
+    const first: Event = { kind: "trades", rows: [trade(1), trade(4)], snapshot: false };
+    const state = after(first, { kind: "trades", rows: [trade(2), trade(3)], snapshot: false });
+    expect(state.trades.map((one) => one.id)).toEqual([4, 3, 2, 1]);
+  });
+
   it("replaces all gaps by a snapshot, and one by an update", () => {
     const gap = { instrument: "A", first_missing: 5, last_missing: 6, count: 2, status: "open" } as const;
     const one = after(

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from tapeline import __version__
-from tapeline.api import health, inference, market, pages, stream, v1, writes
+from tapeline.api import health, inference, market, owned, pages, stream, v1, writes
 from tapeline.api.answers import openapi
 from tapeline.api.champions import Champions
 from tapeline.api.context import Context, Live
@@ -36,6 +36,7 @@ def create_app(
     settings: Settings,
     *,
     clock: Clock | None = None,
+    owner_key: str = "",
 ) -> FastAPI:
     """Make the application.
 
@@ -45,12 +46,13 @@ def create_app(
         live: the running process; None over a stored database.
         settings: host, token, cors, sql.
         clock: tells the time.
+        owner_key: what commands beside the database show to read it through this process.
 
     Raises:
         UsageError: the host is not loopback, and no token is set.
     """
     check_binding(settings)
-    shared = Context(store_reader, hub, live, settings, clock or SystemClock())
+    shared = Context(store_reader, hub, live, settings, clock or SystemClock(), owner_key)
     app = FastAPI(
         title="Tapeline",
         version=__version__,
@@ -61,7 +63,15 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.context, app.state.champions, app.state.metrics = shared, Champions(shared), Metrics(shared)
-    for routes in (stream.router, writes.router, v1.router, inference.router, market.router, health.router):
+    for routes in (
+        stream.router,
+        owned.router,
+        writes.router,
+        v1.router,
+        inference.router,
+        market.router,
+        health.router,
+    ):
         app.include_router(routes)
     pages.mount(app)
     install(app)

@@ -49,6 +49,7 @@ class Context:
         live: the running process, None over a stored database.
         settings: of the process.
         clock: tells the time.
+        owner_key: what commands show that read the database through this process; none: they may not.
     """
 
     readers: Callable[[], Reader]
@@ -56,6 +57,7 @@ class Context:
     live: Live | None
     settings: Settings
     clock: Clock = field(default_factory=SystemClock)
+    owner_key: str = ""
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "tapeline-api"))
     waiting: int = 0
 

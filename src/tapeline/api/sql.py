@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -97,10 +98,14 @@ def _check_function(name: str, *, inside: frozenset[str] | None = None, outside:
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    """Yield every object of a tree."""
+    """Yield every object of a tree; the name of a table function stands in the object around it."""
     if isinstance(tree, dict):
         yield tree
-    for part in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        inner = tree["function"] if tree.get("type") == "TABLE_FUNCTION" else tree
+        parts = inner.values()
+    else:
+        parts = tree if isinstance(tree, list) else ()
+    for part in parts:
         yield from _nodes(part)
 
 
@@ -140,6 +145,8 @@ def _plain(value: Any) -> Any:
     """Return a value as JSON has it; what JSON has no form for is text."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, Decimal):
+        return float(value)
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
     if isinstance(value, list):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -52,14 +52,29 @@ class Invocation:
             UnreadableFile: it does not exist, or is no database.
             StoreError: it cannot be had.
         """
-        from tapeline.stores.duckdb import DuckDBStore
-
         path = self.settings.db
-        store = DuckDBStore(path, read_only=read_only or not (make or path.exists()))
+        store = self._open(path, read_only=read_only or not (make or path.exists()))
         try:
             yield store
         finally:
             store.close()
+
+    @staticmethod
+    def _open(path: Path, *, read_only: bool) -> DuckDBStore:
+        """Open a database; one that another process owns is read through that process, where it can be."""
+        from tapeline.errors import StoreLocked
+        from tapeline.stores.duckdb import DuckDBStore
+
+        try:
+            return DuckDBStore(path, read_only=read_only)
+        except StoreLocked as error:
+            from tapeline.remote import RemoteStore
+            from tapeline.runners.owner import owner_of, told
+
+            owner = owner_of(path)
+            if owner is None or not owner.url or not owner.key or not read_only:
+                raise told(path, error) from error
+            return cast("DuckDBStore", RemoteStore(owner.url, owner.key))
 
     def note(self, text: str) -> None:
         """Tell something on stderr, unless asked to be quiet; an empty text is nothing."""

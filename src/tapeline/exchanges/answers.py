@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TypeVar
 
 import msgspec
 
 from tapeline.errors import VenueBusy, VenueRefused
 from tapeline.exchanges.base import Response
+
+T = TypeVar("T")
 
 _SECONDS = re.compile(r"\d{1,7}(?:\.\d{1,3})?", re.ASCII)
 _BUSY = frozenset({408, 418, 425, 429})
@@ -34,6 +37,14 @@ def check_answer(where: str, response: Response) -> None:
         raise VenueBusy(where, f"the venue sent us elsewhere ({status})", expected="200", was=status)
     if status != 200:
         raise VenueRefused(where, f"the venue answered {status} {found}", next_step="it will not answer this request")
+
+
+def read_or(decoder: msgspec.json.Decoder[T], body: bytes, otherwise: T) -> T:
+    """Return what a body says where it is of this form, ``otherwise`` where it is not: that is for others to refuse."""
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return otherwise
 
 
 def retry_after(response: Response) -> float:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Annotated
@@ -21,7 +20,7 @@ import msgspec
 
 from tapeline.errors import InputError, MalformedMessage, VenueBusy
 from tapeline.exchanges import base
-from tapeline.exchanges.answers import check_answer, retry_after
+from tapeline.exchanges.answers import check_answer, read_or, retry_after
 from tapeline.exchanges.base import (
     Ack,
     Exchange,
@@ -44,10 +43,10 @@ from tapeline.exchanges.walks import asked, by_id
 _Id = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
 _NAME = re.compile(r"[A-Za-z0-9]{1,40}")
 _MICROSECONDS_FROM = 10**14
-_STREAMS = 100
+_STREAMS = 100  # in a message: few messages, since Binance takes five a second, and none too long
 _COINS = ("BTC", "ETH", "BNB", "SOL", "XRP", "ADA", "DOGE", "AVAX", "DOT", "LINK")
 _ROWS = "1000"
-_BEFORE = 500
+_BEFORE = 500  # ids: a span may begin inside an aggregated trade
 _PASSES = frozenset({-1000, -1001, -1003, -1007, -1008, -1016})
 
 
@@ -293,9 +292,7 @@ def check(response: Response) -> None:
         VenueBusy: over the limit (429), banned for a while (418), in trouble, or no JSON.
         VenueRefused: an unknown symbol, or any other error.
     """
-    told = _Refusal()
-    with suppress(msgspec.DecodeError, RecursionError):
-        told = _refusal.decode(response.body)
+    told = read_or(_refusal, response.body, _Refusal())
     if told.code in _PASSES:
         raise VenueBusy("binance REST", f"the venue answered {told.msg[:120]!r}", retry_after=retry_after(response))
     check_answer("binance REST", response)

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Sequence
-from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
 import msgspec
 
 from tapeline.errors import InputError, MalformedMessage, VenueBusy, VenueRefused
-from tapeline.exchanges.answers import check_answer
+from tapeline.exchanges.answers import check_answer, read_or
 from tapeline.exchanges.base import (
     Ack,
     Event,
@@ -304,9 +303,7 @@ def check(response: Response) -> None:
         VenueRefused: an unknown pair, or any other error.
     """
     check_answer("kraken REST", response)
-    errors: list[str] = []
-    with suppress(msgspec.DecodeError, RecursionError):
-        errors = _body.decode(response.body).error
+    errors = read_or(_body, response.body, _Body()).error
     if errors:
         kind = VenueBusy if any(map(_PASSES.match, errors)) else VenueRefused
         raise kind("kraken REST", f"the venue answered {', '.join(errors)[:120]!r}")

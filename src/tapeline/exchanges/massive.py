@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial, reduce
 from hashlib import blake2b
@@ -27,7 +26,7 @@ import msgspec
 
 from tapeline.clock import DAY
 from tapeline.errors import InputError, MalformedMessage, UsageError, VenueRefused
-from tapeline.exchanges.answers import check_answer
+from tapeline.exchanges.answers import check_answer, read_or
 from tapeline.exchanges.base import (
     Ack,
     Event,
@@ -209,9 +208,7 @@ def check(response: Response) -> None:
         VenueRefused: a wrong key, what the key does not pay for, an unknown ticker.
     """
     check_answer("massive REST", response)
-    told = _Body()
-    with suppress(msgspec.DecodeError, RecursionError):
-        told = _body.decode(response.body)
+    told = read_or(_body, response.body, _Body())
     if told.status == "ERROR" or told.error:
         raise VenueRefused("massive REST", f"the venue answered {(told.error or told.message)[:120]!r}")
 

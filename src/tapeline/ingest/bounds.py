@@ -18,6 +18,7 @@ class Bounds:
         open: to connect, TLS included.
         answer: to answer a login or a subscription.
         settle: an instrument without a trade for so long after a doubt is asked for by REST.
+        linger: a new gap has so long to fill by itself: messages may come out of order.
         backoff: the longest first wait between two attempts; it doubles with each failure.
         backoff_cap: the longest wait of all.
         steady: a connection that lasted so long makes the next wait a first one.
@@ -36,6 +37,7 @@ class Bounds:
     open: float = 10.0
     answer: float = 10.0
     settle: float = 2.0
+    linger: float = 0.2
     backoff: float = 0.5
     backoff_cap: float = 30.0
     steady: float = 60.0

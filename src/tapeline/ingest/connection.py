@@ -110,7 +110,7 @@ class Connection:
         shared = self._shared
         standings = [await shared.sink.standing(name) for name in self.status.instruments]
         await shared.connects.take()
-        self._enter(State.CONNECTING)
+        self._enter(State.CONNECTING, self.status.reason)
         async with open_socket(self._where, shared.place.ws_url, shared.bounds, shared.clock) as socket:
             self.status.connects += 1
             try:

@@ -184,6 +184,7 @@ class Healer:
 
     async def _heal(self, name: str) -> None:
         waits = Backoff(self._means.bounds.backoff, self._means.bounds.backoff_cap, self._means.random)
+        await asyncio.sleep(self._means.bounds.linger)
         while True:
             self._again.discard(name)
             gaps = await self._awaited(name)

@@ -76,7 +76,9 @@ class Dataset:
             return self.returns
         if target == "direction":
             return labels.direction(self.returns)
-        return self._other(target).values if TARGETS[target].supervised else np.zeros(len(self))
+        if target in TARGETS and not TARGETS[target].supervised:
+            return np.zeros(len(self))
+        return self._other(target).values
 
     def _other(self, target: str) -> Labels:
         if target not in self.others:

@@ -46,6 +46,7 @@ class Embedded:
         hub: is told what was committed.
         watcher: is told the same, before the hub.
         url: where the process answers; noted beside the database.
+        key: what it asks of commands that read the database through it; noted there too.
         seed: of the waits between attempts to connect.
     """
 
@@ -58,13 +59,14 @@ class Embedded:
         hub: Hub | None = None,
         watcher: Callable[[Committed], None] = lambda committed: None,
         url: str = "",
+        key: str = "",
         seed: int = 0,
     ) -> None:
         self.hub = Hub() if hub is None else hub
         self.settings = settings
         self._clock = SystemClock() if clock is None else clock
         self._watcher = watcher
-        self._url = url
+        self._url, self._key = url, key
         self._store: DuckDBStore | None = None
         self.writer = Writer(self._open, settings, clock=self._clock, publish=self._publish)
         bounds = Bounds.of(settings)
@@ -96,7 +98,7 @@ class Embedded:
             await self.writer.start()
         except StoreLocked as error:
             raise told(self.settings.db, error) from error
-        self._owned.enter_context(owning(self.settings.db, self._url, clock=self._clock))
+        self._owned.enter_context(owning(self.settings.db, self._url, clock=self._clock, key=self._key))
         self.hub.expect(await self.writer.call(_outstanding))
         return self
 

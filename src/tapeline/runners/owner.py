@@ -21,11 +21,15 @@ _PID = re.compile(r"PID (\d+)")
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """The process that owns a database: since when (RFC 3339), and where it answers (empty: nowhere)."""
+    """The process that owns a database: since when (RFC 3339), and where it answers (empty: nowhere).
+
+    ``key`` is what it asks of commands that read the database through it.
+    """
 
     pid: int
     started: str
     url: str = ""
+    key: str = ""
 
 
 def note_of(db: Path) -> Path:
@@ -47,11 +51,12 @@ def owner_of(db: Path) -> Owner | None:
 
 
 @contextmanager
-def owning(db: Path, url: str, *, clock: Clock) -> Iterator[None]:
+def owning(db: Path, url: str, *, clock: Clock, key: str = "") -> Iterator[None]:
     """Keep the note beside a database that this process has opened."""
     note = note_of(db)
-    owner = Owner(os.getpid(), format_time(clock.now()), url)
+    owner = Owner(os.getpid(), format_time(clock.now()), url, key)
     scratch = note.with_name(f"{note.name}.{owner.pid}.tmp")
+    scratch.touch(mode=0o600)
     scratch.write_bytes(msgspec.json.encode(owner))
     scratch.replace(note)
     try:
@@ -65,7 +70,6 @@ def told(db: Path, error: StoreLocked) -> StoreLocked:
     owner, holder = owner_of(db), _PID.search(str(error.was))
     if owner is None or (holder and int(holder[1]) != owner.pid):
         return error
-    address = f", answering at {owner.url}" if owner.url else ""
-    was = f"tapeline (PID {owner.pid}) since {owner.started}{address}"
-    step = "ask it there, or stop it first" if owner.url else "stop it first"
+    was = f"tapeline (PID {owner.pid}) since {owner.started}"
+    step = f"ask it at {owner.url}, or stop it first" if owner.url else "stop it first"
     return StoreLocked(error.where, error.problem, expected="no other owner", was=was, next_step=step)

@@ -18,7 +18,7 @@ from tapeline.simulator.venue import Close, Out, Ping, Session, Venue
 from tapeline.types import Frame
 
 ABNORMAL = 1006
-_BEHIND = 32 << 20
+_BEHIND = 64 << 20
 _SLOW_BEHIND = 16 << 10
 _ROWS = 500
 _STALLED_FOR = 5 * MINUTE

@@ -92,7 +92,7 @@ class MessageDamage:
         trades = list(_trades_in(document, self._fields))
         if not trades:
             return raw
-        subject = f"trade {trades[0][self._fields.trade_id]} and {len(trades) - 1} more"
+        subject = f"trade {trades[0].get(self._fields.trade_id, '')} and {len(trades) - 1} more"
         for fault in self._asked:
             if self._faults.strikes(fault, now, connection=self._connection, subject=subject):
                 raw = self._damaged(fault, raw, document, trades)
@@ -115,7 +115,7 @@ def _overlapping(tape: Tape, frame: Frame) -> Frame:
 
 def _trades_in(document: Any, fields: Fields) -> Iterator[_Trade]:
     if isinstance(document, dict):
-        if fields.trade_id in document and fields.price in document:
+        if {fields.price, fields.qty, fields.time} <= document.keys():
             yield document
             return
         document = list(document.values())
@@ -130,7 +130,7 @@ def _number(trade: _Trade, key: str, text: str) -> None:
 
 
 def _wrong_type(trade: _Trade, fields: Fields, random: Random) -> None:
-    trade[random.choice(fields)] = random.choice([None, [], {}, True, "not a number"])
+    trade[random.choice([key for key in fields if key in trade])] = random.choice([None, [], {}, True, "not a number"])
 
 
 def _unknown_field(trade: _Trade, fields: Fields, random: Random) -> None:

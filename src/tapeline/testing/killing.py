@@ -1,8 +1,8 @@
-"""Kill an import, a replay or a live process with SIGKILL at random moments, resume it each time, and leave it finished.
+"""Kill an import, a replay or a live process with SIGKILL at random moments, and resume it each time to its end.
 
-Run as a program: ``python -m tapeline.testing.killing import|replay|live SOURCE DB KILLS SEED``. The worker is forked from
-a process that has everything loaded but no database open, so most of the time is spent where a kill can hurt. Prints
-how many kills hit.
+Run as a program: ``python -m tapeline.testing.killing import|replay|live SOURCE DB KILLS SEED``. The worker is forked
+from a process that has everything loaded but no database open, so most of the time is spent where a kill can hurt.
+Prints how many kills hit.
 """
 
 from __future__ import annotations

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.simulator.venues.tools import NOW, opened, read, said, tapes
+from tests.simulator.venues.tools import recorded as recorded_tape
 
-from tapeline.clock import HOUR, MINUTE, SECOND
+from tapeline.clock import MINUTE, SECOND
 from tapeline.exchanges import kraken
 from tapeline.exchanges.base import Ack, Trade
-from tapeline.recordings.base import open_recording
-from tapeline.simulator.market import JANUARY_2024
-from tapeline.simulator.sources import MarketSource, RecordedSource
 from tapeline.simulator.tape import Tape
 from tapeline.simulator.venue import Close, Request, Response, Session
 from tapeline.simulator.venues.kraken import Kraken
-from tapeline.types import Frame
 
-NOW = JANUARY_2024
+PATH = "/v2"
 SUBSCRIBE = {
     "method": "subscribe",
     "params": {"channel": "trade", "symbol": ["BTC/USD"], "snapshot": True},
@@ -28,27 +25,11 @@ SUBSCRIBE = {
 }
 
 
-def tapes(*instruments: str, rate: float = 1.0) -> dict[str, Tape]:
-    made = {}
-    for name in instruments or ("BTC-USD.KRAKEN",):
-        source = MarketSource(name, 1, now=NOW, history=HOUR, rate=rate, resolution=Kraken.resolution)
-        made[name] = Tape(source.listing)
-        made[name].append(source.until(NOW))
-    return made
+def kraken_tapes(*instruments: str, rate: float = 1.0) -> dict[str, Tape]:
+    return tapes(Kraken, *instruments or ("BTC-USD.KRAKEN",), rate=rate)
 
 
-def opened(venue: Kraken) -> Session:
-    session = venue.open(Request("/v2"), 1, NOW)
-    assert isinstance(session, Session)
-    return session
-
-
-def said(session: Session, message: Mapping[str, Any] | bytes, now: int = NOW) -> list[dict[str, Any]]:
-    raw = message if isinstance(message, bytes) else json.dumps(message).encode()
-    return [json.loads(out) for out in session.received(raw, now) if isinstance(out, bytes)]
-
-
-def asked(venue: Kraken, call: str, now: int = NOW, /, **params: str) -> dict[str, Any]:
+def called(venue: Kraken, call: str, now: int = NOW, /, **params: str) -> dict[str, Any]:
     response = venue.rest(Request(f"/0/public/{call}", params), venue.tapes, now)
     assert response.status == 200
     found: dict[str, Any] = json.loads(response.body)
@@ -62,17 +43,14 @@ def example(shared: Path, name: str) -> Any:
 @pytest.fixture
 def recorded(shared: Path) -> Kraken:
     """Return a Kraken on which truly happened what Kraken recorded."""
-    recording = open_recording(shared / "data" / "nautilus-kraken" / "http_trades.json")
-    source = RecordedSource(Frame.concat([frame for chunk in recording.chunks() for frame in chunk.frames]))
-    tape = Tape(source.listing)
-    tape.append(source.until(2**62))
-    return Kraken({source.listing.instrument: tape}, limited=False)
+    name = "BTC-USDT.KRAKEN"
+    return Kraken({name: recorded_tape(shared / "data" / "nautilus-kraken" / "http_trades.json", name)}, limited=False)
 
 
 def test_rows_are_those_that_kraken_sent(recorded: Kraken, shared: Path) -> None:
     """All but the kind of order, which no tape holds. Numbers are compared as they are written."""
     theirs = example(shared, "http_trades.json")["result"]
-    ours = asked(recorded, "Trades", pair="XBTUSDT", since="0")["result"]
+    ours = called(recorded, "Trades", pair="XBTUSDT", since="0")["result"]
     assert [[*row[:4], row[5], row[6]] for row in ours["XBTUSDT"]] == [
         [*row[:4], row[5], row[6]] for row in theirs["XBTUSDT"]
     ]
@@ -84,9 +62,9 @@ def test_rows_are_those_that_kraken_sent(recorded: Kraken, shared: Path) -> None
 def test_pages_follow_each_other_without_hole_or_repeat(recorded: Kraken) -> None:
     """A page may end within one instant: its rest is told to whoever asks from just before."""
     since, ids = "0", list[int]()
-    while rows := (result := asked(recorded, "Trades", pair="XBTUSDT", since=since, count="83")["result"])["XBTUSDT"]:
+    while rows := (result := called(recorded, "Trades", pair="XBTUSDT", since=since, count="83")["result"])["XBTUSDT"]:
         if ids and rows[0][6] != ids[-1] + 1:
-            rows = asked(recorded, "Trades", pair="XBTUSDT", since=str(int(since) - 1))["result"]["XBTUSDT"]
+            rows = called(recorded, "Trades", pair="XBTUSDT", since=str(int(since) - 1))["result"]["XBTUSDT"]
             rows = [row for row in rows if row[6] > ids[-1]]
         ids += [row[6] for row in rows]
         since = str(int(rows[-1][2] * SECOND)) if len(rows) > 83 else result["last"]
@@ -95,18 +73,18 @@ def test_pages_follow_each_other_without_hole_or_repeat(recorded: Kraken) -> Non
 
 
 def test_since_is_exclusive_and_may_be_given_in_seconds(recorded: Kraken) -> None:
-    rows = asked(recorded, "Trades", pair="XBTUSDT", since="0")["result"]["XBTUSDT"]
+    rows = called(recorded, "Trades", pair="XBTUSDT", since="0")["result"]["XBTUSDT"]
     tape = next(iter(recorded.tapes.values()))
     second = int(tape.whole().ts_event[500])
-    told = asked(recorded, "Trades", pair="XBTUSDT", since=str(second))["result"]["XBTUSDT"]
+    told = called(recorded, "Trades", pair="XBTUSDT", since=str(second))["result"]["XBTUSDT"]
     assert told[0][2] > rows[500][2]
     assert told[-1] == rows[-1]
-    seconds = asked(recorded, "Trades", pair="XBTUSDT", since=str(second // SECOND))["result"]["XBTUSDT"]
+    seconds = called(recorded, "Trades", pair="XBTUSDT", since=str(second // SECOND))["result"]["XBTUSDT"]
     assert seconds[0] == next(row for row in rows if row[2] > second // SECOND)
 
 
 def test_without_since_the_newest_are_told(recorded: Kraken) -> None:
-    rows = asked(recorded, "Trades", pair="XBTUSDT", count="3")["result"]["XBTUSDT"]
+    rows = called(recorded, "Trades", pair="XBTUSDT", count="3")["result"]["XBTUSDT"]
     assert [row[6] for row in rows] == [10219205, 10219206, 10219207]
 
 
@@ -120,39 +98,39 @@ def test_without_since_the_newest_are_told(recorded: Kraken) -> None:
     ],
 )
 def test_errors_come_inside_status_200(params: dict[str, str], error: str) -> None:
-    assert asked(Kraken(tapes()), "Trades", **params) == {"error": [error]}
+    assert called(Kraken(kraken_tapes()), "Trades", **params) == {"error": [error]}
 
 
 @pytest.mark.parametrize("pair", ["XBTUSD", "XXBTZUSD", "XBT/USD"])
 def test_a_pair_has_three_names_and_is_told_under_the_full_one(pair: str) -> None:
-    assert set(asked(Kraken(tapes()), "Trades", pair=pair)["result"]) == {"XXBTZUSD", "last"}
+    assert set(called(Kraken(kraken_tapes()), "Trades", pair=pair)["result"]) == {"XXBTZUSD", "last"}
 
 
 def test_calls_over_the_limit_are_refused_for_the_pair_alone_until_time_has_passed() -> None:
-    venue = Kraken(tapes("BTC-USD.KRAKEN", "ETH-USD.KRAKEN"))
-    answers = [asked(venue, "Trades", pair="XBTUSD", count="1") for _ in range(20)]
+    venue = Kraken(kraken_tapes("BTC-USD.KRAKEN", "ETH-USD.KRAKEN"))
+    answers = [called(venue, "Trades", pair="XBTUSD", count="1") for _ in range(20)]
     assert [bool(one["error"]) for one in answers] == [False] * 15 + [True] * 5
     assert answers[-1] == {"error": ["EAPI:Rate limit exceeded"]}
-    assert not asked(venue, "Trades", pair="ETHUSD")["error"]
-    assert not asked(venue, "Trades", NOW + SECOND, pair="XBTUSD")["error"]
-    assert asked(venue, "Trades", NOW + SECOND, pair="XBTUSD")["error"]
+    assert not called(venue, "Trades", pair="ETHUSD")["error"]
+    assert not called(venue, "Trades", NOW + SECOND, pair="XBTUSD")["error"]
+    assert called(venue, "Trades", NOW + SECOND, pair="XBTUSD")["error"]
 
 
 def test_other_calls_have_the_shapes_of_the_recordings(shared: Path) -> None:
-    venue = Kraken(tapes())
-    pair, theirs = asked(venue, "AssetPairs")["result"]["XXBTZUSD"], example(shared, "http_asset_pairs.json")
+    venue = Kraken(kraken_tapes())
+    pair, theirs = called(venue, "AssetPairs")["result"]["XXBTZUSD"], example(shared, "http_asset_pairs.json")
     example_pair = next(iter(theirs["result"].values()))
     assert set(pair) <= set(example_pair)
     assert {name: type(value) for name, value in pair.items()} == {name: type(example_pair[name]) for name in pair}
     assert (pair["altname"], pair["wsname"], pair["base"], pair["quote"]) == ("XBTUSD", "XBT/USD", "XXBT", "ZUSD")
-    assert set(asked(venue, "SystemStatus")["result"]) == set(example(shared, "http_system_status.json")["result"])
-    time = asked(venue, "Time", 1762820224 * SECOND)["result"]
+    assert set(called(venue, "SystemStatus")["result"]) == set(example(shared, "http_system_status.json")["result"])
+    time = called(venue, "Time", 1762820224 * SECOND)["result"]
     assert time == example(shared, "http_server_time.json")["result"]
-    assert asked(venue, "Assets")["result"]["XXBT"]["altname"] == "XBT"
+    assert called(venue, "Assets")["result"]["XXBT"]["altname"] == "XBT"
 
 
 def test_messages_have_the_shapes_of_the_recordings(shared: Path) -> None:
-    session = opened(Kraken(tapes()))
+    session = opened(Kraken(kraken_tapes()), PATH)
     ack, snapshot = said(session, SUBSCRIBE)
     assert list(ack) == list(example(shared, "ws_subscribe_response.json"))
     update = example(shared, "ws_trade_update.json")
@@ -162,9 +140,9 @@ def test_messages_have_the_shapes_of_the_recordings(shared: Path) -> None:
 
 
 def test_what_is_told_is_what_happened_and_reads_as_from_kraken() -> None:
-    held = tapes(rate=3.0)
+    held = kraken_tapes(rate=3.0)
     tape = held["BTC-USD.KRAKEN"]
-    session = opened(Kraken(held))
+    session = opened(Kraken(held), PATH)
     session.received(json.dumps(SUBSCRIBE).encode(), NOW)
     events = kraken.parse_message(session.trades(tape.whole(), NOW)[0], 0)
     trades = [event.raw for event in events if isinstance(event, Trade)]
@@ -181,7 +159,7 @@ def test_what_is_told_is_what_happened_and_reads_as_from_kraken() -> None:
 
 
 def test_each_symbol_is_answered_by_itself() -> None:
-    session = opened(Kraken(tapes("BTC-USD.KRAKEN", "ETH-USD.KRAKEN")))
+    session = opened(Kraken(kraken_tapes("BTC-USD.KRAKEN", "ETH-USD.KRAKEN")), PATH)
     params = {"channel": "trade", "symbol": ["BTC/USD", "FOO/USD", "ETH/USD"]}
     answers = said(session, {"method": "subscribe", "params": params})
     events = [kraken.parse_message(json.dumps(one).encode(), 0)[0] for one in answers]
@@ -198,32 +176,32 @@ def test_each_symbol_is_answered_by_itself() -> None:
     assert said(session, SUBSCRIBE | {"method": "unsubscribe"})[0]["success"] is False
 
 
-def test_the_snapshot_is_the_last_fifty_and_only_where_asked() -> None:
-    held = tapes()
-    session = opened(Kraken(held))
+def test_the_snapshot_is_the_last_fifty_and_only_where_called() -> None:
+    held = kraken_tapes()
+    session = opened(Kraken(held), PATH)
     snapshot = said(session, SUBSCRIBE)[1]
     assert snapshot["type"] == "snapshot"
     assert [one["trade_id"] for one in snapshot["data"]] == held["BTC-USD.KRAKEN"].newest(50).trade_id.tolist()
     plain = {"method": "subscribe", "params": {"channel": "trade", "symbol": ["BTC/USD"]}}
-    assert len(said(opened(Kraken(held)), plain)) == 1
+    assert len(said(opened(Kraken(held), PATH), plain)) == 1
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"\xff", b'{"method":1}', b'{"method":"subscribe","params":[]}', b"{"])
 def test_nonsense_is_answered_and_changes_nothing(raw: bytes) -> None:
-    session = opened(Kraken(tapes()))
-    assert said(session, raw)[0]["success"] is False
+    session = opened(Kraken(kraken_tapes()), PATH)
+    assert read(session.received(raw, NOW))[0]["success"] is False
     assert session.instruments == set()
 
 
 def test_other_channels_are_refused() -> None:
-    session = opened(Kraken(tapes()))
+    session = opened(Kraken(kraken_tapes()), PATH)
     answer = said(session, {"method": "subscribe", "params": {"channel": "book", "symbol": ["BTC/USD"]}, "req_id": 3})
     assert (answer[0]["success"], answer[0]["req_id"]) == (False, 3)
 
 
 def test_heartbeats_come_only_in_silence_and_only_after_a_subscription() -> None:
-    held = tapes()
-    session = opened(Kraken(held))
+    held = kraken_tapes()
+    session = opened(Kraken(held), PATH)
     assert session.tick(NOW + 10 * SECOND) == []
     session.received(json.dumps(SUBSCRIBE).encode(), NOW)
     assert session.tick(NOW + SECOND - 1) == []
@@ -233,22 +211,22 @@ def test_heartbeats_come_only_in_silence_and_only_after_a_subscription() -> None
 
 
 def test_who_asks_for_nothing_is_closed_after_a_minute() -> None:
-    session = opened(Kraken(tapes()))
+    session = opened(Kraken(kraken_tapes()), PATH)
     assert session.tick(NOW + MINUTE) == []
     assert session.tick(NOW + MINUTE + 1) == [Close(1000, "idle")]
 
 
 def test_connecting_too_often_is_refused_until_ten_minutes_have_passed() -> None:
-    venue = Kraken(tapes())
-    assert all(isinstance(venue.open(Request("/v2"), at, NOW + at), Session) for at in range(150))
-    refused = venue.open(Request("/v2"), 151, NOW + SECOND)
+    venue = Kraken(kraken_tapes())
+    assert all(isinstance(venue.open(Request(PATH), at, NOW + at), Session) for at in range(150))
+    refused = venue.open(Request(PATH), 151, NOW + SECOND)
     assert isinstance(refused, Response)
     assert refused.status == 429
-    assert isinstance(venue.open(Request("/v2"), 152, NOW + 10 * MINUTE), Session)
+    assert isinstance(venue.open(Request(PATH), 152, NOW + 10 * MINUTE), Session)
 
 
 def test_it_says_its_status_first_and_last() -> None:
-    session = opened(Kraken(tapes()))
+    session = opened(Kraken(kraken_tapes()), PATH)
     first, *rest = session.connected(NOW)
     assert isinstance(first, bytes)
     assert json.loads(first)["data"][0]["system"] == "online"
@@ -260,5 +238,7 @@ def test_it_says_its_status_first_and_last() -> None:
 
 
 def test_a_symbol_may_be_refused_as_a_fault() -> None:
-    session = opened(Kraken(tapes(), hit=lambda fault, subject: (fault, subject) == ("refuse-symbol", "BTC/USD")))
+    session = opened(
+        Kraken(kraken_tapes(), hit=lambda fault, subject: (fault, subject) == ("refuse-symbol", "BTC/USD")), PATH
+    )
     assert said(session, SUBSCRIBE)[0]["success"] is False

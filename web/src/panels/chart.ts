@@ -198,6 +198,7 @@ function follow({ store, session, decimals }: Context, view: ChartView, host: HT
     if (state.theme !== before?.theme) view.repaint();
     if (decimals() !== shown) view.setDecimals((shown = decimals()));
     const last = session.book.last;
+    host.dataset["candles"] = String(session.book.bars.length);
     const name = `${state.instrument ?? "no instrument"}, ${state.timeframe} candles`;
     if (last && state.candles !== before?.candles)
       host.setAttribute(

@@ -1,6 +1,7 @@
 /** What each part of the health strip opens. */
 
 import * as api from "../api";
+import { asked } from "../asked";
 import type { Context } from "../context";
 import { empty, h, table } from "../dom";
 import { bytes, compact, duration, fixed, instant } from "../format";
@@ -105,24 +106,9 @@ export function processDetail({ store }: Context): HTMLElement {
   );
 }
 
-function asked<Row>(answer: Promise<api.Page<Row>>, show: (rows: Row[]) => HTMLElement): HTMLElement {
-  const body = h("div", {}, "Asking…");
-  answer.then(
-    ({ items }) => {
-      body.replaceChildren(show(items));
-    },
-    (error: unknown) => {
-      body.replaceChildren(
-        empty("Cannot be told", error instanceof Error ? error.message : "the process does not answer"),
-      );
-    },
-  );
-  return body;
-}
-
 export function gapDetail({ store }: Context): HTMLElement {
   const { zone } = store.state;
-  return asked(api.get<api.Page<GapRow>>("gaps"), (rows) =>
+  return asked(api.list<GapRow>("gaps", {}), (rows) =>
     rows.length
       ? table(
           "Gaps",
@@ -150,7 +136,7 @@ interface DeadLetter {
 
 export function deadLetterDetail({ store }: Context): HTMLElement {
   const { zone } = store.state;
-  return asked(api.get<api.Page<DeadLetter>>("dead-letters", { limit: 100 }), (rows) =>
+  return asked(api.get<api.Page<DeadLetter>>("dead-letters", { limit: 100 }), ({ items: rows }) =>
     rows.length
       ? table(
           "Dead letters",

@@ -1,5 +1,7 @@
 /** Drift lights: each feature beside what it was in training. */
 
+import * as api from "../api";
+import { asked } from "../asked";
 import { empty, h, table } from "../dom";
 import { fixed, percent } from "../format";
 
@@ -21,8 +23,8 @@ export interface DriftAnswer {
 const WARN = 0.1;
 const BAD = 0.25;
 
-export function driftRows(answer: DriftAnswer | null): DriftRow[] {
-  return [...(answer?.items ?? answer?.features ?? [])].sort((a, b) => (b.psi ?? -1) - (a.psi ?? -1));
+export function driftRows(answer: DriftAnswer): DriftRow[] {
+  return [...(answer.items ?? answer.features ?? [])].sort((a, b) => (b.psi ?? -1) - (a.psi ?? -1));
 }
 
 function levelOf(psi: number | null): "ok" | "warn" | "bad" | "none" {
@@ -30,20 +32,14 @@ function levelOf(psi: number | null): "ok" | "warn" | "bad" | "none" {
   return psi >= BAD ? "bad" : psi >= WARN ? "warn" : "ok";
 }
 
-export function driftSummary(answer: DriftAnswer | null): { text: string; level: "ok" | "warn" | "bad" | "none" } {
-  const rows = driftRows(answer).filter((row) => row.psi !== null);
-  if (!rows.length) return { text: "not measured", level: "none" };
-  const drifted = rows.filter((row) => (row.psi ?? 0) >= WARN).length;
-  return { text: `${drifted} of ${rows.length}`, level: levelOf(rows[0]?.psi ?? null) };
+export function driftDetail(): HTMLElement {
+  return asked(api.get<DriftAnswer>("drift"), shown);
 }
 
-export function driftDetail(answer: DriftAnswer | null, problem: string | null): HTMLElement {
+function shown(answer: DriftAnswer): HTMLElement {
   const rows = driftRows(answer);
   if (!rows.length)
-    return empty(
-      "Not measured yet",
-      problem ?? "Drift is measured once a model has a training sample and enough live rows.",
-    );
+    return empty("Not measured yet", "Drift is measured once a model has a training sample and enough live rows.");
   const light = (row: DriftRow): HTMLElement =>
     h("span", { class: "state", "data-level": levelOf(row.psi) }, row.feature ?? row.name ?? "");
   return table(

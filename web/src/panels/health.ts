@@ -1,10 +1,8 @@
 /** The health strip: one line that says whether to trust the rest; each part opens its detail. */
 
-import * as api from "../api";
 import type { Context } from "../context";
 import { h, setAttr, setText } from "../dom";
 import { bytes, compact, duration, fixed } from "../format";
-import { Polled } from "../polled";
 import { detail } from "../popover";
 import type { State } from "../state";
 import { when } from "../store";
@@ -20,7 +18,7 @@ import {
   venueDetail,
   type Level,
 } from "./details";
-import { driftDetail, driftSummary, type DriftAnswer } from "./drift";
+import { driftDetail } from "./drift";
 
 interface Reading {
   text: string;
@@ -34,7 +32,6 @@ interface Gauge {
   more: (context: Context) => HTMLElement;
 }
 
-const DRIFT_EVERY = 15_000;
 const SLOW_MS = 1000;
 
 const sum = (numbers: readonly (number | null)[]): number =>
@@ -112,6 +109,15 @@ const GAUGES: readonly Gauge[] = [
     more: deadLetterDetail,
   },
   {
+    name: "Drift",
+    title: "Features that no longer look as they did in training",
+    read: ({ drift }) => ({
+      text: drift ? `${drift.drifted} of ${drift.features}` : "not measured",
+      level: drift ? (drift.drifted ? "warn" : "ok") : "none",
+    }),
+    more: driftDetail,
+  },
+  {
     name: "Memory",
     title: "Memory of the process",
     read: ({ memory_bytes: used }) => ({ text: bytes(used), level: (used ?? 0) > 2e9 ? "warn" : "none" }),
@@ -123,11 +129,13 @@ function lag(value: number | null): string {
   return value === null || value < 1000 ? `${fixed(value, 1)} ms` : duration(value);
 }
 
-/** The strip with all gauges; drift is asked for apart, for it costs the server something. */
+/** Details that are asked for once, when they are opened. */
+const ASKED: readonly Gauge["more"][] = [gapDetail, deadLetterDetail, driftDetail];
+
+/** The strip with all gauges. */
 export function health(context: Context): HTMLElement {
   const strip = h("nav", { class: "strip", "aria-label": "Health of the process" });
   for (const gauge of GAUGES) addGauge(strip, gauge, context);
-  addDrift(strip, context);
   return strip;
 }
 
@@ -157,32 +165,6 @@ function addGauge(strip: HTMLElement, gauge: Gauge, context: Context): void {
   context.store.onDraw(when(["status", "instrument"], draw));
   context.tick(() => {
     draw(context.store.state);
-    if (gauge.more !== gapDetail && gauge.more !== deadLetterDetail) opened.refresh();
-  });
-}
-
-function addDrift(strip: HTMLElement, { tick }: Context): void {
-  const { button, value } = chip("Drift", "Features that no longer look as they did in training");
-  strip.append(button);
-  let known: DriftAnswer | null = null;
-  let problem: string | null = null;
-  const opened = detail(button, "Drift of features", () => driftDetail(known, problem));
-  const polled = new Polled<DriftAnswer>(
-    () => api.get("drift"),
-    (answer) => {
-      known = answer.value;
-      problem = answer.problem;
-      const { text, level } = driftSummary(known);
-      setText(value, text);
-      setAttr(button, "data-level", level);
-      opened.refresh();
-    },
-    DRIFT_EVERY,
-  );
-  button.addEventListener("click", () => void polled.once());
-  let beats = 0;
-  tick(() => {
-    if (++beats === 2) polled.start();
-    if (beats > 2 && problem !== null) polled.stop();
+    if (!ASKED.includes(gauge.more)) opened.refresh();
   });
 }

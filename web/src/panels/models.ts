@@ -42,7 +42,7 @@ const ORDER = ["champion", "challenger", "candidate", "retired", "rolled_back", 
 
 export function models(context: Context): HTMLElement {
   const { store } = context;
-  const body = h("div", { class: "dock-body" });
+  const body = h("div", { class: "dock-body" }, h("p", { class: "empty" }, "Asking…"));
   const ask = (): Promise<ModelRow[]> => api.list<ModelRow>("models", { instrument: store.state.instrument });
   const polled = new Polled<ModelRow[]>(
     ask,
@@ -72,7 +72,9 @@ function shown({ value, problem }: Answer<ModelRow[]>, context: Context, again: 
   if (!rows.length) {
     return [empty("No model yet", `Train one: tapeline train ${context.store.state.instrument ?? "INSTRUMENT"}`)];
   }
-  const champion = rows.find((row) => row.status === "champion") ?? rows[0];
+  const { timeframe } = context.store.state;
+  const champions = rows.filter((row) => row.status === "champion");
+  const champion = champions.find((row) => row.timeframe === timeframe && row.target === "return") ?? champions[0];
   const run = rows.find((row) => comparedIn(row).length > 0);
   return [
     h("div", { class: "split" }, h("div", {}, list(rows, context, again)), run ? comparison(run) : trained(champion)),

@@ -20,6 +20,8 @@ export function prediction(context: Context): HTMLElement {
   const draw = (state: State): void => {
     const next = newest(state.predictions);
     why.follow(next);
+    body.dataset["scored"] = String(state.predictions.filter((one) => one.outcome).length);
+    body.dataset["id"] = next?.id ?? "";
     shown = next;
     const known = next ? saying(next, context, left) : [warmUp(context)];
     body.replaceChildren(...known);

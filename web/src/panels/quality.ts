@@ -38,7 +38,7 @@ const DAYS = 28;
 const HOURS = DAYS * 24;
 
 export function quality({ store }: Context): HTMLElement {
-  const body = h("div", { class: "dock-body" });
+  const body = h("div", { class: "dock-body" }, h("p", { class: "empty" }, "Asking…"));
   const ask = async (): Promise<Found> => {
     const { instrument, instruments, timeframe } = store.state;
     const offered = instruments.find((row) => row.instrument === instrument)?.timeframes ?? [timeframe];

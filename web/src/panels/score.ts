@@ -102,7 +102,9 @@ function one(row: ErrorRow): HTMLElement[] {
 
 function hitRate({ value, low, high }: Interval): HTMLElement {
   const label = `Hit rate ${percent(value)}, interval ${percent(low)} to ${percent(high)}, one half marked`;
-  return line("Hit rate", percent(value), whisker(value, low, high, { from: 0.3, to: 0.7, nothing: 0.5 }, label));
+  const reach = Math.max(...[low, high, value].map((end) => Math.abs((end ?? 0.5) - 0.5)), 0.1) * 1.15;
+  const axis = { from: 0.5 - reach, to: 0.5 + reach, nothing: 0.5 };
+  return line("Hit rate", percent(value), whisker(value, low, high, axis, label));
 }
 
 function bp(value: number | null): string {

@@ -1,0 +1,76 @@
+"""What the tests of the page share: a made-up process, a browser, and pictures that may differ a little."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from matplotlib.image import imread
+from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZES = {"desk": (1440, 900), "laptop": (1024, 768), "phone": (390, 844)}
+
+
+@contextmanager
+def mock(scenario: str = "live", *, port: int = 0, candles: int = 3000, speed: float = 1) -> Iterator[str]:
+    """Run the made-up process of ``web/dev`` inside, and give its address."""
+    options = ["--port", str(port), "--scenario", scenario, "--candles", str(candles), "--speed", str(speed)]
+    command = ["node", str(ROOT / "web/dev/mock.mjs"), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+class Sight:
+    """A page that remembers what went wrong in it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.problems: list[str] = []
+        page.on("console", lambda said: self.problems.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+
+    def text(self, selector: str) -> str:
+        """Return what stands in the first such element."""
+        return self.page.locator(selector).first.inner_text()
+
+    def wait(self, condition: str, seconds: float = 15) -> None:
+        """Wait until a condition in JavaScript holds, looked at with each frame."""
+        self.page.wait_for_function(condition, timeout=seconds * 1000)
+
+    def candles(self) -> int:
+        """Return how many candles the page holds."""
+        return int(self.page.locator(".chart-canvas").get_attribute("data-candles") or 0)
+
+
+@contextmanager
+def seen(browser: Browser, url: str, *, size: str = "desk", theme: str = "dark", settle: bool = True) -> Iterator[Sight]:
+    """Open a page inside; by default wait until it shows candles."""
+    width, height = SIZES[size]
+    options = {"width": width, "height": height}
+    context = browser.new_context(
+        viewport=options, color_scheme="light" if theme == "light" else "dark", timezone_id="Europe/Zurich"
+    )
+    try:
+        sight = Sight(context.new_page())
+        sight.page.goto(url)
+        if settle:
+            sight.wait("Number(document.querySelector('.chart-canvas')?.dataset.candles) > 0")
+        yield sight
+    finally:
+        context.close()
+
+
+def difference(one: Path, other: Path) -> float:
+    """Return the share of pixels that differ visibly; 1 where the sizes do."""
+    ours, theirs = (imread(str(path))[..., :3] for path in (one, other))
+    if ours.shape != theirs.shape:
+        return 1.0
+    return float((np.abs(ours - theirs).max(axis=2) > 0.15).mean())

@@ -1,0 +1,227 @@
+"""The page in a real browser, over the made-up process of ``web/dev``: what a person sees, does and can do without."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.services.page_parts import ROOT, Sight, difference, mock, seen
+
+pytestmark = pytest.mark.services
+
+AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
+LEGEND = "document.querySelector('.legend')?.innerText ?? ''"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    assert (ROOT / "src/tapeline/web/dist/index.html").is_file(), "the page is not built: run make page"
+    with sync_playwright() as playwright:
+        with playwright.chromium.launch(executable_path="/usr/bin/chromium") as opened:
+            yield opened
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[str]:
+    with mock() as url:
+        yield url
+
+
+def test_page_is_there_within_a_second_and_says_that_it_is_simulated(browser: Browser, live: str) -> None:
+    times = []
+    for _ in range(3):
+        with seen(browser, live) as sight:
+            times.append(sight.page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+            expect(sight.page.locator(".header .simulated")).to_be_visible()
+            expect(sight.page).to_have_title(re.compile("^SIMULATED .*BTC-USD.SIM"))
+            sight.wait("document.querySelector('.reasons li') && document.querySelector('.verdict')")
+            assert sight.problems == []
+    assert min(times) < 1000
+
+
+def test_running_candle_and_tape_move_without_a_reload(browser: Browser, live: str) -> None:
+    with seen(browser, live) as sight:
+        sight.wait(f"{LEGEND}.includes('running')")
+        legend, trade = sight.text(".legend"), sight.text(".trade")
+        sight.wait(f"{LEGEND} !== {legend!r}".replace("'\\n", "'\\n"))
+        sight.wait(f"document.querySelector('.trade').innerText !== {trade!r}")
+
+
+def test_prediction_appears_and_is_scored(browser: Browser) -> None:
+    with mock(speed=60) as url, seen(browser, url) as sight:
+        sight.wait("document.querySelector('.prediction-body').dataset.id")
+        body = sight.page.locator(".prediction-body")
+        first, scored = body.get_attribute("data-id"), int(body.get_attribute("data-scored") or 0)
+        sight.wait(f"document.querySelector('.prediction-body').dataset.id !== {first!r}")
+        sight.wait(f"Number(document.querySelector('.prediction-body').dataset.scored) > {scored}")
+        assert re.match(r"[+−]\d", sight.text(".said .big"))
+        assert sight.text(".verdict") == "No edge found: the interval holds zero."
+        assert sight.problems == []
+
+
+def test_reconnects_when_the_process_comes_back(browser: Browser) -> None:
+    with mock() as url:
+        port = int(url.rpartition(":")[2])
+        opened = seen(browser, url)
+        sight = opened.__enter__()
+    try:
+        expect(sight.page.locator(".banner")).to_contain_text("Reconnecting")
+        expect(sight.page.locator(".banner")).to_contain_text("what is shown stands still")
+        with mock(port=port):
+            expect(sight.page.locator(".banner")).to_be_hidden(timeout=20_000)
+            legend = sight.text(".legend")
+            sight.wait(f"{LEGEND} !== {legend!r}")
+    finally:
+        opened.__exit__(None, None, None)
+
+
+def test_hours_of_updates_leave_memory_flat(browser: Browser) -> None:
+    with mock(speed=1200) as url, seen(browser, url) as sight:
+        devtools = sight.page.context.new_cdp_session(sight.page)
+
+        def held() -> tuple[float, float]:
+            devtools.send("HeapProfiler.collectGarbage")
+            devtools.send("HeapProfiler.collectGarbage")
+            found = {row["name"]: row["value"] for row in devtools.send("Performance.getMetrics")["metrics"]}
+            return found["JSHeapUsedSize"] / 1e6, found["Nodes"]
+
+        devtools.send("Performance.enable")
+        begun = sight.candles()
+        sight.wait(f"Number(document.querySelector('.chart-canvas').dataset.candles) >= {begun + 160}", 60)
+        heap, nodes = held()
+        sight.wait(f"Number(document.querySelector('.chart-canvas').dataset.candles) >= {begun + 640}", 90)
+        later, nodes_later = held()
+        assert later - heap < 4
+        assert nodes_later < nodes * 1.2 + 200
+        assert sight.problems == []
+
+
+def test_a_year_of_candles_comes_as_it_is_looked_at(browser: Browser) -> None:
+    with mock(candles=525_600) as url, seen(browser, url) as sight:
+        assert sight.candles() < 2000
+        chart = sight.page.locator(".chart-canvas")
+        chart.focus()
+        for _ in range(24):
+            sight.page.keyboard.press("-")
+        sight.wait("Number(document.querySelector('.chart-canvas').dataset.candles) >= 525600", 60)
+        sight.page.keyboard.press("Home")
+        frames = sight.page.evaluate("""() => new Promise((done) => {
+            const times = []; let last = performance.now();
+            const frame = (now) => { times.push(now - last); last = now;
+                document.querySelector('.chart-canvas').dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowLeft'}));
+                times.length < 60 ? requestAnimationFrame(frame) : done(times.slice(5).sort((a, b) => a - b)); };
+            requestAnimationFrame(frame);
+        })""")
+        assert frames[len(frames) // 2] < 100
+        assert sight.problems == []
+
+
+STATES = {"nothing": "Waiting for the first trade", "warming": "Warming up", "degraded": "Degraded"}
+
+
+@pytest.mark.parametrize("scenario", STATES)
+def test_each_state_says_what_it_is(browser: Browser, scenario: str) -> None:
+    with mock(scenario) as url, seen(browser, url, settle=False) as sight:
+        expect(sight.page.locator("body")).to_contain_text(STATES[scenario])
+        assert sight.problems == []
+
+
+@pytest.mark.parametrize("size", ["desk", "phone"])
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_axe_finds_no_violation(browser: Browser, live: str, theme: str, size: str) -> None:
+    with seen(browser, live, theme=theme, size=size) as sight:
+        sight.wait("document.querySelector('.reasons li') && document.querySelector('.verdict')")
+        for tab in ("features", "models", "quality", "venues"):
+            sight.page.locator(f"#tab-{tab}").click()
+            sight.wait("document.querySelector('.dock-body :is(canvas, table)')")
+            assert violations(sight) == [], tab
+        sight.page.locator(".chip").first.click()
+        assert violations(sight) == [], "detail of the venues"
+        sight.page.keyboard.press("Escape")
+        sight.page.keyboard.press("?")
+        assert violations(sight) == [], "help"
+
+
+def violations(sight: Sight) -> list[str]:
+    sight.page.evaluate(AXE.read_text("utf-8"))
+    found = sight.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [f"{one['id']}: {node['html'][:120]}" for one in found["violations"] for node in one["nodes"]]
+
+
+def test_every_control_is_reached_by_the_keyboard(browser: Browser, live: str) -> None:
+    with seen(browser, live) as sight:
+        reached = set()
+        for _ in range(60):
+            sight.page.keyboard.press("Tab")
+            reached.add(sight.page.evaluate("document.activeElement.className + document.activeElement.id"))
+        wanted = ("instrument", "chip", "choose-indicators", "chart-canvas", "tape-rows", "tab-features", "heat-scroll")
+        assert [one for one in wanted if not any(one in name for name in reached)] == []
+
+
+def test_detail_opens_and_closes_by_the_keyboard(browser: Browser, live: str) -> None:
+    with seen(browser, live) as sight:
+        chip = sight.page.locator(".chip", has_text="Gaps")
+        chip.focus()
+        sight.page.keyboard.press("Enter")
+        expect(sight.page.get_by_role("dialog", name="Missing trade ids")).to_contain_text("healed")
+        sight.page.keyboard.press("Escape")
+        expect(chip).to_have_attribute("aria-expanded", "false")
+        expect(chip).to_be_focused()
+
+
+def test_promotion_needs_the_token(browser: Browser, live: str) -> None:
+    with seen(browser, live) as sight:
+        sight.page.locator("#tab-models").click()
+        sight.page.get_by_role("button", name="Promote boosting return").click()
+        sight.page.locator("#token").fill("wrong")
+        sight.page.keyboard.press("Enter")
+        expect(sight.page.get_by_role("alert")).to_have_text("the token is missing or wrong")
+        sight.page.locator("#token").fill("secret")
+        sight.page.keyboard.press("Enter")
+        expect(sight.page.locator("dialog.token")).to_have_count(0)
+
+
+def test_exports_say_simulated(browser: Browser, live: str) -> None:
+    with seen(browser, live) as sight:
+        for item, ending in (("Candles in sight (CSV)", "csv"), ("Picture of the chart (PNG)", "png")):
+            sight.page.get_by_role("button", name="Export").click()
+            with sight.page.expect_download() as expected:
+                sight.page.get_by_role("button", name=item).click()
+            assert expected.value.suggested_filename == f"BTC-USD.SIM_1m_SIMULATED.{ending}"
+            if ending == "csv":
+                rows = Path(expected.value.path()).read_text("utf-8").splitlines()
+                assert len(rows) > 50
+                assert all(row.endswith(",true") for row in rows[1:])
+
+
+def test_times_switch_between_utc_and_local(browser: Browser, live: str) -> None:
+    with seen(browser, live) as sight:
+        before = int(sight.text(".trade span")[:2])
+        sight.page.keyboard.press("u")
+        sight.wait(f"Number(document.querySelector('.trade span').innerText.slice(0, 2)) === {(before + 1) % 24}")
+        expect(sight.page.locator(".zone")).to_have_text("Local")
+
+
+PICTURES = ("live-desk-dark", "live-desk-light", "live-phone-dark", "warming-laptop-light", "degraded-desk-dark")
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_looks_as_in_the_documentation(browser: Browser, name: str, tmp_path: Path) -> None:
+    scenario, size, theme = name.split("-")
+    with mock(scenario) as url, seen(browser, url, size=size, theme=theme) as sight:
+        picture(sight, tmp_path / "now.png")
+    assert difference(tmp_path / "now.png", ROOT / f"docs/images/page-{name}.png") < 0.04
+
+
+def picture(sight: Sight, path: Path) -> None:
+    """Take a picture once all that stands still is there."""
+    sight.wait("document.fonts.status === 'loaded' && !document.querySelector('.trade').hidden")
+    sight.wait("document.querySelector('.prediction-body').innerText && document.querySelector('.score').innerText")
+    sight.wait("document.querySelector('.dock canvas').height > 100")
+    sight.wait("document.querySelector('.reasons li') || !document.querySelector('.said')")
+    sight.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    sight.page.screenshot(path=path)
