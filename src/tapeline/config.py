@@ -44,7 +44,7 @@ class Settings(BaseSettings):
         runs: folder of training runs.
         indicators: files or folders of your own indicators, separated as in PATH.
         sets: folders of your own feature sets, separated as in PATH.
-        instruments: what `tapeline up` follows, such as ``BTC-USD.KRAKEN``.
+        instruments: what `tapeline up` follows, such as ``BTC-USD.KRAKEN``; a venue stands for its usual ones.
         gap_timeout: a gap that the venue has not given after this long is given up; its candles are incomplete.
         quiet_grace: how long after its close a candle waits for a trade that proves it complete.
         queue: deliveries that wait for the disk at most; beyond it the sockets are read more slowly.
@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     flush_rows: int = Field(1 << 19, ge=1, le=1 << 24)
     runs: Path = Path("runs")
 
-    instruments: Names = ()
+    instruments: Names = ("KRAKEN",)
     gap_timeout: str = "1m"
     quiet_grace: str = "2s"
     queue: int = Field(1024, ge=1, le=1 << 20)
@@ -121,7 +121,11 @@ class Settings(BaseSettings):
     @field_validator("instruments")
     @classmethod
     def _check_instruments(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(_ruled(check_instrument, name) for name in names))
+        return tuple(
+            dict.fromkeys(
+                name if name.isupper() and name.isalpha() else _ruled(check_instrument, name) for name in names
+            )
+        )
 
     @field_validator("predict")
     @classmethod

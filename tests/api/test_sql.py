@@ -138,7 +138,9 @@ async def test_known_ways_out_are_refused(client: httpx.AsyncClient, store: Duck
 
 async def test_a_long_question_is_stopped(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sql, "SECONDS", 0.2)
-    answer = await ask(client, "SELECT count(*) FROM trades a, trades b, trades c WHERE sin(a.price + b.price) < sin(c.price)")
+    answer = await ask(
+        client, "SELECT count(*) FROM trades a, trades b, trades c WHERE sin(a.price + b.price) < sin(c.price)"
+    )
     assert answer.status_code == 400, answer.text
     assert "takes too long" in answer.json()["detail"]
     assert (await ask(client, "SELECT 1")).json()["rows"] == [[1]]

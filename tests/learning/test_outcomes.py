@@ -8,7 +8,7 @@ from tapeline.errors import InputError, NotEnoughData, UsageError
 from tapeline.learning.dataset import Dataset, build_dataset
 from tapeline.learning.fitting import fit
 from tapeline.models.linear import Huber
-from tapeline.models.shares import MajorityDirection3
+from tapeline.models.unconditional import MajorityDirection3
 from tapeline.testing.models import planted
 from tapeline.types import CANDLE, Records
 

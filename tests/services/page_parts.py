@@ -12,6 +12,7 @@ from matplotlib.image import imread
 from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parents[2]
+PICTURES = ("live-desk-dark", "live-desk-light", "live-phone-dark", "warming-laptop-light", "degraded-desk-dark")
 SIZES = {"desk": (1440, 900), "laptop": (1024, 768), "phone": (390, 844)}
 
 
@@ -42,8 +43,12 @@ class Sight:
         return self.page.locator(selector).first.inner_text()
 
     def wait(self, condition: str, seconds: float = 15) -> None:
-        """Wait until a condition in JavaScript holds, looked at with each frame."""
-        self.page.wait_for_function(condition, timeout=seconds * 1000)
+        """Wait until a condition in JavaScript holds; the browser's own way to wait is refused by the page's CSP."""
+        for _ in range(int(seconds * 20)):
+            if self.page.evaluate(condition):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"not within {seconds} s: {condition}")
 
     def candles(self) -> int:
         """Return how many candles the page holds."""
@@ -51,12 +56,15 @@ class Sight:
 
 
 @contextmanager
-def seen(browser: Browser, url: str, *, size: str = "desk", theme: str = "dark", settle: bool = True) -> Iterator[Sight]:
+def seen(
+    browser: Browser, url: str, *, size: str = "desk", theme: str = "dark", settle: bool = True
+) -> Iterator[Sight]:
     """Open a page inside; by default wait until it shows candles."""
     width, height = SIZES[size]
-    options = {"width": width, "height": height}
     context = browser.new_context(
-        viewport=options, color_scheme="light" if theme == "light" else "dark", timezone_id="Europe/Zurich"
+        viewport={"width": width, "height": height},
+        color_scheme="light" if theme == "light" else "dark",
+        timezone_id="Europe/Zurich",
     )
     try:
         sight = Sight(context.new_page())
@@ -74,3 +82,15 @@ def difference(one: Path, other: Path) -> float:
     if ours.shape != theirs.shape:
         return 1.0
     return float((np.abs(ours - theirs).max(axis=2) > 0.15).mean())
+
+
+def pictured(browser: Browser, name: str, path: Path) -> None:
+    """Take the picture of a state, such as ``live-desk-dark``, once all that stands still is there."""
+    scenario, size, theme = name.split("-")
+    with mock(scenario) as url, seen(browser, url, size=size, theme=theme) as sight:
+        sight.wait("document.fonts.status === 'loaded' && !document.querySelector('.trade').hidden")
+        sight.wait("document.querySelector('.prediction-body').innerText && document.querySelector('.score').innerText")
+        sight.wait("document.querySelector('.dock canvas').height > 100")
+        sight.wait("document.querySelector('.reasons li') || !document.querySelector('.said')")
+        sight.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        sight.page.screenshot(path=path)

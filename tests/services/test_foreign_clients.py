@@ -23,7 +23,7 @@ from tapeline.simulator.venue import find_venue
 pytestmark = [pytest.mark.services, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 MANY = 40
-PATIENCE = 20
+PATIENCE = 60
 MS = 1_000_000
 
 

@@ -11,7 +11,6 @@ const LARGEST = 10_000;
 export class History {
   private busy = false;
   private cursor: string | null = null;
-  private waiting: Bar[] = [];
   private limit = FIRST;
 
   constructor(
@@ -38,27 +37,32 @@ export class History {
     return (await api.candles(span)).items.map(toBar);
   }
 
-  /** Candles before the first one; none while a request is under way or when there are no more. */
+  /**
+   * Candles before the first one; none while a request is under way or when there are no more. Pages are held back until
+   * they are worth the redrawing of everything that is there.
+   */
   async before(): Promise<Bar[]> {
     if (this.busy || this.cursor === null) return [];
     this.busy = true;
+    let ready: Bar[] = [];
     try {
-      this.limit = Math.min(LARGEST, this.limit * 2);
-      const { instrument, timeframe, limit, cursor } = this;
-      const page = await api.candles({ instrument, timeframe, limit, cursor });
-      this.cursor = page.next;
-      return this.batched(page.items.map(toBar));
+      do ready = (await this.page()).concat(ready);
+      while (this.more() && ready.length < this.book.bars.length / 3);
     } finally {
       this.busy = false;
     }
+    return ready;
   }
 
-  /** Hold pages back until they are worth the redrawing of everything that is there. */
-  private batched(bars: Bar[]): Bar[] {
-    this.waiting = [...bars, ...this.waiting];
-    if (this.cursor !== null && this.waiting.length < this.book.bars.length / 3) return [];
-    const ready = this.waiting;
-    this.waiting = [];
-    return ready;
+  private more(): boolean {
+    return this.cursor !== null;
+  }
+
+  private async page(): Promise<Bar[]> {
+    this.limit = Math.min(LARGEST, this.limit * 2);
+    const { instrument, timeframe, limit, cursor } = this;
+    const page = await api.candles({ instrument, timeframe, limit, cursor });
+    this.cursor = page.next;
+    return page.items.map(toBar);
   }
 }

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 
 from tapeline.api.app import create_app
@@ -19,12 +20,14 @@ from tapeline.cli.invocation import Invocation
 from tapeline.cli.screen import Screen, screen
 from tapeline.clock import SystemClock
 from tapeline.config import Settings
-from tapeline.errors import StoreLocked, VenueRefused
+from tapeline.errors import StoreLocked, VenueError, VenueRefused
 from tapeline.features import FeatureSet
 from tapeline.importing import import_files
 from tapeline.ingest.base import Place
-from tapeline.ingest.places import followed, place_of
+from tapeline.ingest.bounds import Bounds
+from tapeline.ingest.places import followed, place_of, prepared, usual
 from tapeline.ingest.reach import why_not
+from tapeline.ingest.rest import Rest, new_client
 from tapeline.runners.embedded import Embedded
 from tapeline.runners.learner import Learner, tasks_of
 from tapeline.runners.live_view import LiveView
@@ -35,8 +38,6 @@ from tapeline.simulator.server import Server
 from tapeline.simulator.venue import find_venue
 from tapeline.stores.duckdb import DuckDBStore
 
-DEFAULT = ("BTC-USD.KRAKEN", "ETH-USD.KRAKEN", "SOL-USD.KRAKEN")
-"""What is followed where nobody says."""
 SIMULATED = {"timeframes": ("10s", "1m", "5m", "1h"), "predict": ("10s/1m", "1m/5m")}
 """What is computed of a simulated market, unless the settings say otherwise: something moves while a person looks."""
 FAULTS = {"disconnect": 0.004, "drop": 0.01, "duplicate": 0.02, "reorder": 0.01, "malformed": 0.005}
@@ -61,8 +62,7 @@ def run(invocation: Invocation, settings: Settings, asked: Asked) -> int:
 
 
 async def _run(invocation: Invocation, settings: Settings, asked: Asked, clock: SystemClock) -> int:
-    if not settings.instruments and not asked.demo:
-        settings = settings.model_copy(update={"instruments": DEFAULT})
+    settings = settings.model_copy(update={"instruments": usual(settings.instruments, settings)})
     simulated = asked.demo or (asked.demo_if_offline and await _offline(invocation, settings, clock))
     async with AsyncExitStack() as stack:
         if simulated:
@@ -70,7 +70,8 @@ async def _run(invocation: Invocation, settings: Settings, asked: Asked, clock: 
         names = FeatureSet.load("technical").names if "technical" in settings.feature_sets else []
         view = LiveView(settings.timeframes[0], names, clock=clock)
         shown = stack.enter_context(screen(view, headless=asked.headless, quiet=invocation.quiet, clock=clock))
-        live = Embedded(settings, _places(settings, simulated=simulated), clock=clock, watcher=shown.take)
+        places = [(await _prepared(place, shown), names) for place, names in _places(settings, simulated=simulated)]
+        live = Embedded(settings, places, clock=clock, watcher=shown.take)
         await stack.enter_async_context(live)
         app = create_app(live.reader, live.hub, live, settings, clock=clock)
         view.address = await stack.enter_async_context(serving(app, listen(settings.host, settings.port)))
@@ -84,6 +85,16 @@ async def _run(invocation: Invocation, settings: Settings, asked: Asked, clock: 
 def _places(settings: Settings, *, simulated: bool) -> list[tuple[Place, Sequence[str]]]:
     by_venue = followed(settings, simulated=SPEAKS if simulated else "")
     return [(place_of(venue, settings, simulated=simulated), names) for venue, names in by_venue.items()]
+
+
+async def _prepared(place: Place, shown: Screen) -> Place:
+    """Ask a venue what its messages mean; where it does not answer every trade counts, and that is told."""
+    async with new_client() as client:
+        try:
+            return await prepared(place, Rest(place, bounds=Bounds(), random=Random(0), client=client))
+        except VenueError as error:
+            shown.tell("every trade counts, whatever its conditions", venue=place.venue, reason=str(error))
+            return place
 
 
 async def _offline(invocation: Invocation, settings: Settings, clock: SystemClock) -> bool:

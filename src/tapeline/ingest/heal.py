@@ -22,6 +22,8 @@ from tapeline.ingest.patience import Patience
 from tapeline.ingest.walking import Walking, only, size, span_of, together
 from tapeline.types import Frame
 
+_RECENT = 10 * SECOND
+
 Live = Callable[[str, bool], None]
 """Is told whether we would know of a trade of an instrument if there was one."""
 
@@ -57,6 +59,8 @@ class Healer:
         self._running: set[str] = set()
         self._again: set[str] = set()
         self._doubted: set[str] = set()
+        self._settling: set[str] = set()
+        self._failures: dict[str, str] = {}
         self._first_live: dict[str, int] = {}
 
     @property
@@ -81,18 +85,18 @@ class Healer:
         for name in instruments:
             self._start(name, self._heal)
 
-    def begin(self, standing: Standing) -> None:
+    def begin(self, instrument: str) -> None:
         """Bring what lies between the end of a tape (or the past that is wanted) and now, the held trades after it."""
-        self._start(standing.instrument, lambda name: self._catch_up(standing))
+        self._start(instrument, self._catch_up)
 
     def doubt(self, instruments: Iterable[str]) -> None:
         """Say that trades may be missing: where the next one does not tell soon, REST is asked."""
-        doubted = set(instruments) - self._doubted
-        self._doubted |= doubted
-        for name in doubted:
+        for name in set(instruments) - self._doubted:
+            self._doubted.add(name)
             self._means.live(name, False)
-        if doubted:
-            self._tasks.create_task(self._settle(doubted))
+            if name not in self._settling:
+                self._settling.add(name)
+                self._tasks.create_task(self._settle(name))
 
     def _trust(self, name: str) -> None:
         if name in self._doubted:
@@ -116,23 +120,28 @@ class Healer:
             if not self._running:
                 self.rested()
 
-    async def _settle(self, names: Iterable[str]) -> None:
-        """Ask for what the instruments have that are still in doubt; again while REST cannot be had."""
+    async def _settle(self, name: str) -> None:
+        """Ask for what there is of an instrument that is still in doubt; again while REST cannot be had."""
         waits = Backoff(self._means.bounds.settle, self._means.bounds.backoff_cap, self._means.random)
         await asyncio.sleep(self._means.bounds.settle)
-        while left := [name for name in names if name in self._doubted]:
-            for name in left:
-                if name not in self._running:
-                    self._start(name, self._reach)
+        while name in self._doubted:
+            if name not in self._running:
+                self._start(name, self._reach)
             await asyncio.sleep(waits.next())
+        self._settling.discard(name)
 
     async def _reach(self, name: str) -> None:
-        """Bring what there is after the end of a tape, until it is reached or live trades come."""
+        """Bring what there is after the end of a tape, until it is reached or live trades come.
+
+        Without contiguous ids the end tells nothing: the last seconds are asked for, which are not in order yet.
+        """
         standing = await self._means.sink.standing(name)
         span, source = self._wanted(standing)
-        if standing.trade_id is not None and self._means.contiguous:
+        if not self._means.contiguous:
+            span = replace(span, start=min(span.start, span.end - _RECENT))
+        elif standing.trade_id is not None:
             span = replace(span, end=max(span.end, span.start) + MINUTE, first_id=standing.trade_id + 1)
-        if await self._bring(name, span, source):
+        if await self._bring(name, span, source, lambda frames: name not in self._doubted):
             self._trust(name)
 
     def _wanted(self, standing: Standing) -> tuple[Span, Source]:
@@ -142,16 +151,23 @@ class Healer:
             return Span(now - round(self._means.bounds.backfill * SECOND), now), Source.BACKFILL
         return Span(standing.ts_event, now), Source.HEAL
 
-    async def _catch_up(self, standing: Standing) -> None:
-        means, name = self._means, standing.instrument
-        await self._bring(name, *self._wanted(standing))
+    async def _catch_up(self, name: str) -> None:
+        """Bring the past while live trades are held back, for as long as they may be."""
+        means, until = self._means, _now() + self._means.bounds.gap_timeout
+        waits = Backoff(means.bounds.backoff, means.bounds.backoff_cap, means.random)
+        while means.walking.possible:
+            span, source = self._wanted(await means.sink.standing(name))
+            met = await self._bring(name, span, source, lambda frames: self._has_met(name, frames))
+            if met or _now() >= until or not means.holding.holds(name):
+                break
+            await asyncio.sleep(waits.next())
         await means.holding.release(name)
         self._trust(name)
         if means.contiguous:
             await self._heal(name)
 
-    async def _bring(self, name: str, span: Span, source: Source) -> bool:
-        """Deliver a span of the past; return whether all that the venue has of it came.
+    async def _bring(self, name: str, span: Span, source: Source, met: Callable[[Sequence[Frame]], bool]) -> bool:
+        """Deliver a span of the past until its end, or until it has met what is live; return whether REST gave it.
 
         Held trades follow the first of it where ids put them in order, otherwise they wait for its end.
         """
@@ -162,13 +178,20 @@ class Healer:
             async with aclosing(means.walking.deliveries(name, span, source, urgent=urgent)) as deliveries:
                 async for delivery in deliveries:
                     await self._deliver(name, delivery)
-                    if means.contiguous and self._has_met(name, delivery.frames):
+                    if means.contiguous and met(delivery.frames):
                         break
         except (VenueError, InputError) as error:
-            means.status.notes[name] = str(error)
+            self._failed(name, str(error))
             return False
-        means.status.notes.pop(name, None)
+        self._succeeded(name)
         return True
+
+    def _failed(self, name: str, reason: str) -> None:
+        self._failures[name] = self._means.status.notes[name] = reason
+
+    def _succeeded(self, name: str) -> None:
+        if self._failures.pop(name, None) == self._means.status.notes.get(name):
+            self._means.status.notes.pop(name, None)
 
     async def _deliver(self, name: str, delivery: Delivery) -> None:
         if self._means.contiguous and delivery.frames and self._means.holding.holds(name):
@@ -219,9 +242,9 @@ class Healer:
                         found += len(wanted.frames[0])
                         timer.reschedule(_now() + means.bounds.gap_timeout)
         except (VenueError, InputError, TimeoutError) as error:
-            means.status.notes[name] = str(error) or f"REST did not answer in {means.bounds.gap_timeout:g} s"
+            self._failed(name, str(error) or f"REST did not answer in {means.bounds.gap_timeout:g} s")
         else:
-            means.status.notes.pop(name, None)
+            self._succeeded(name)
             means.patience.walked(gaps)
         means.status.healed += found
         return found > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import SecretStr
@@ -11,6 +12,7 @@ from tapeline.config import Settings
 from tapeline.errors import UnknownName, UsageError
 from tapeline.exchanges.base import Exchange, Feed, exchanges
 from tapeline.ingest.base import Place
+from tapeline.ingest.rest import Rest
 from tapeline.types import venue_of
 
 SIMULATED = "SIM"
@@ -60,7 +62,7 @@ def followed(settings: Settings, instruments: Iterable[str] = (), *, simulated: 
     """
     known = [name for name, one in exchanges().items() if one.feeds]
     by_venue: dict[str, list[str]] = {}
-    for name in instruments or settings.instruments:
+    for name in usual(instruments or settings.instruments, settings):
         venue = simulated if simulated and venue_of(name) == SIMULATED else venue_of(name)
         if venue not in known:
             raise UnknownName(
@@ -68,6 +70,38 @@ def followed(settings: Settings, instruments: Iterable[str] = (), *, simulated: 
             )
         by_venue.setdefault(venue, []).append(name)
     return by_venue
+
+
+def usual(names: Iterable[str], settings: Settings) -> tuple[str, ...]:
+    """Return instruments, with those that a venue's feed usually follows in the place of its name.
+
+    >>> usual(["BTC-EUR.KRAKEN", "MASSIVE"], Settings(massive_feed="crypto"))[:2]
+    ('BTC-EUR.KRAKEN', 'BTC-USD.MASSIVE')
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        venue = exchanges().get(name)
+        found |= dict.fromkeys(_feed(venue, _setting(settings, name, "feed")).instruments if venue else [name])
+    return tuple(found)
+
+
+async def prepared(place: Place, rest: Rest) -> Place:
+    """Return a place whose exchange knows what the venue's messages mean, where that has to be asked first.
+
+    Raises:
+        VenueBusy: the venue does not answer now.
+        VenueRefused: it never will.
+    """
+    if place.feed.prepare is None:
+        return place
+    steps, answer = place.feed.prepare(), None
+    while True:
+        try:
+            request = next(steps) if answer is None else steps.send(answer)
+        except StopIteration as end:
+            exchange: Exchange = end.value
+            return replace(place, exchange=exchange, feed=_feed(exchange, place.feed.name))
+        answer = await rest.get(request)
 
 
 def _feed(exchange: Exchange, name: str) -> Feed:

@@ -76,7 +76,7 @@ class Session:
         refused = self._status.refused
         for standing in late:
             if standing.instrument not in refused:
-                self._healer.begin(standing)
+                self._healer.begin(standing.instrument)
         self._healer.heal(one.instrument for one in standings if one.missing and one.instrument not in refused)
         self._doubt()
         self._healer.rested = self._show

@@ -13,6 +13,7 @@ from tapeline.ingest.connection import Connection, Shared
 from tapeline.ingest.heal import Live
 from tapeline.ingest.limits import Allowance
 from tapeline.ingest.rest import Rest, new_client
+from tapeline.ingest.steady import SteadyClock
 
 
 class Ingest:
@@ -37,7 +38,7 @@ class Ingest:
         seed: int = 0,
         live: Live = lambda instrument, up: None,
     ) -> None:
-        bounds, random = bounds or Bounds(), Random(seed)
+        bounds, random, clock = bounds or Bounds(), Random(seed), SteadyClock(clock)
         self._client = new_client()
         self._connections: list[Connection] = []
         self._rests: Mapping[str, Rest] = {

@@ -130,9 +130,10 @@ class Dataset:
         Raises:
             UsageError: a row has no whole window before it; `for_target` leaves those out.
         """
+        if kind.window == 1 and not kind.timed:
+            return self.inputs[rows]
         if kind.window == 1:
-            place = np.arange(len(self))[rows]
-            return shown(kind, self.inputs, self.as_of, place)
+            return shown(kind, self.inputs, self.as_of, np.arange(len(self))[rows])
         if (short := int((self._run_lengths()[rows] < kind.window).sum())) > 0:
             where = f"dataset of {self.instrument} for model {kind.name}"
             raise UsageError(where, "has rows without a whole window", expected=f"{kind.window} rows", was=short)

@@ -142,7 +142,7 @@ class Online(Model):
 def find_models(paths: Sequence[str | Path] = ()) -> dict[tuple[str, str], type[Model]]:
     """Return every model by (name, target): ours, those of entry points, those in the files given.
 
-    Baselines come first and in the order of their file, the simplest before the others; then the rest by name.
+    Baselines come first, by module and in the order in which they stand there; then the rest by name.
 
     Raises:
         UsageError: a file cannot be imported, or two models have one key.

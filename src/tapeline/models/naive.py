@@ -1,8 +1,8 @@
 """The baselines: what any model has to beat before it may answer.
 
-``last_price`` says that the price stays, ``drift`` that it goes on as in training, ``majority`` that each class comes
-as often as in training; ``momentum`` and ``mean_reversion`` put one coefficient of fixed sign on the return over the
-horizon before the row. Those of other targets are in `shares` and `persistence`, the one of the clock in `seasonal`.
+``last_price`` says that the price stays, ``majority`` that each class comes as often as in training; ``momentum`` and
+``mean_reversion`` put one coefficient of fixed sign on the return over the horizon before the row. Further baselines
+are in `unconditional`, `persistence` and `seasonal`.
 """
 
 from __future__ import annotations
@@ -60,52 +60,6 @@ class LastPrice(Model):
     def from_state(cls, state: State) -> Self:
         """Make it anew."""
         return cls()
-
-
-class Drift(Model):
-    """Say that the price goes on as it went in training: the mean return, for every row.
-
-    >>> Drift().fit(np.ones((2, 1)), np.array([0.1, 0.3]), seed=0).predict(np.ones((1, 1))).tolist()
-    [0.2]
-    """
-
-    name = "drift"
-    target = "return"
-    baseline = True
-
-    def __init__(self, mean: float = 0.0) -> None:
-        self.mean = mean
-
-    def fit(
-        self,
-        rows: Float,
-        labels: Float,
-        *,
-        seed: int,
-        overlap: int = 1,
-        past: int = -1,
-        weights: Float | None = None,
-    ) -> Self:
-        """Take the mean."""
-        self.mean = float(np.average(labels, weights=weights))
-        return self
-
-    def predict(self, rows: Float) -> Float:
-        """Return the mean for each row."""
-        return np.full(len(rows), self.mean)
-
-    def explain(self, row: Float) -> Explanation:
-        """Return no contribution."""
-        return Explanation(self.mean, (0.0,) * len(row), "log return")
-
-    def state(self) -> State:
-        """Return the mean."""
-        return {"mean": self.mean}
-
-    @classmethod
-    def from_state(cls, state: State) -> Self:
-        """Make it from the mean."""
-        return cls(float(state["mean"]))
 
 
 class Majority(Model):

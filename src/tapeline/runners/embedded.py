@@ -112,7 +112,7 @@ class Embedded:
     def announce(self, url: str) -> None:
         """Note beside the database where this process answers."""
         self._owned.close()
-        self._owned.enter_context(owning(self.settings.db, url, clock=self._clock))
+        self._owned.enter_context(owning(self.settings.db, url, clock=self._clock, key=self._key))
 
     async def run(self) -> None:
         """Follow until cancelled, or until every connection was refused for good.

@@ -21,6 +21,7 @@ from tapeline.config import Settings
 from tapeline.errors import BrokenInvariant, StoreError, UsageError
 from tapeline.learning.report import write_run
 from tapeline.model_rows import ModelRows, learning_set, model_rows
+from tapeline.models.base import find_models
 from tapeline.registry import Registry
 from tapeline.runs import Run, learn, register
 from tapeline.stores.base import Store
@@ -94,12 +95,14 @@ class Learner:
         return Run(training, folder)
 
     async def keep_learning(self, tasks: Sequence[Task], *, tell: Callable[..., None]) -> None:
-        """Train whatever has no champion at once, first the baselines alone, and all of it again from time to time."""
+        """Train what nothing answers, baselines first, then what only a baseline does; all of it from time to time."""
         every = parse_duration(self._settings.retrain) / SECOND
-        new = [task for task in tasks if await asyncio.to_thread(self._unanswered, task)]
-        for asked in (TrainSettings(models=()), TrainSettings()):
-            for task in new:
-                await self._try(task, asked, tell)
+        champions = {task: await asyncio.to_thread(self._champion, task) for task in tasks}
+        baselines = {kind.name for kind in find_models().values() if kind.baseline}
+        for task in [task for task, champion in champions.items() if champion is None]:
+            await self._try(task, TrainSettings(models=()), tell)
+        for task in [task for task, champion in champions.items() if champion is None or champion in baselines]:
+            await self._try(task, TrainSettings(), tell)
         while True:
             await asyncio.sleep(every)
             for task in tasks:
@@ -115,9 +118,11 @@ class Learner:
         for target, outcome in run.training.outcomes.items():
             tell("trained", **about, target=target, run=run.training.run, decision=outcome.decision.reason)
 
-    def _unanswered(self, task: Task) -> bool:
+    def _champion(self, task: Task) -> str | None:
+        """Return the name of the model that answers, None where none does."""
         with self._reader() as store:
-            return Registry(store).champion(task.instrument, task.timeframe, task.horizon, "return") is None
+            entry = Registry(store).champion(task.instrument, task.timeframe, task.horizon, "return")
+        return None if entry is None else entry.model
 
     def _rows(self, task: Task) -> ModelRows:
         features = learning_set(task.feature_set, task.timeframe, task.horizon)

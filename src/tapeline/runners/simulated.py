@@ -22,7 +22,7 @@ from tapeline.stores.base import KINDS
 VENUE = "SIM"
 SPEAKS = "KRAKEN"
 """The venue whose wire protocol the simulated one speaks."""
-PAIRS = {"BTC-USD": 5 * DAY, "ETH-USD": DAY, "SOL-USD": DAY}
+PAIRS = {"BTC-USD": 3 * DAY, "ETH-USD": DAY // 2, "SOL-USD": DAY // 2}
 """What it trades, and how much of its past there is when it opens (ns)."""
 _RESOLUTION = 1_000
 
@@ -40,7 +40,7 @@ class Simulation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     start: int
     seed: int = 7
     edge: float = 0.1
-    trades_per_second: float = 1.0
+    trades_per_second: float = 2.0
 
     @classmethod
     def beside(cls, db: Path, *, now: int, seed: int | None = None, edge: float | None = None) -> Simulation:

@@ -14,6 +14,19 @@ _CURRENT = """
 SELECT feature_set, version, "columns" FROM feature_sets
 QUALIFY row_number() OVER (PARTITION BY feature_set ORDER BY "current" DESC, rowid DESC) = 1
 """
+_CONSOLIDATED = """
+CREATE OR REPLACE VIEW consolidated AS
+SELECT regexp_extract(instrument, '^(.*)\\.', 1) AS pair, timeframe, open_time, close_time,
+       count(*) AS venues,
+       first("close" ORDER BY volume DESC, instrument) AS last,
+       sum(quote_volume ORDER BY instrument) / nullif(sum(volume ORDER BY instrument), 0) AS vwap,
+       max("close") - min("close") AS spread,
+       sum(volume ORDER BY instrument) AS volume,
+       bool_and(complete) AS complete,
+       instrument LIKE '%.SIM' AS simulated
+FROM candles WHERE source = 'trades' AND trades > 0
+GROUP BY pair, timeframe, open_time, close_time, simulated
+"""
 _BLOCKS = """
 SELECT DISTINCT {name!r} AS kind, block FROM (
     SELECT unnest(list_append(coalesce(additional_block_ids, []), block_id)) AS block
@@ -42,6 +55,15 @@ class Source:
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self._rows.__arrow_c_stream__(requested_schema)
+
+
+def make_consolidated(connection: Connection) -> None:
+    """Make the view ``consolidated``: one row per pair, timeframe and candle, over the venues that traded in it.
+
+    ``last`` is the close of the venue that traded most, ``vwap`` that of all trades together, ``spread`` the distance
+    between the highest and the lowest close. Simulated venues are never mixed with real ones.
+    """
+    connection.execute(_CONSOLIDATED)
 
 
 def make_views(connection: Connection) -> None:

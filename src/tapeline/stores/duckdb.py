@@ -25,7 +25,7 @@ from tapeline.stores._duckdb_keys import Keys
 from tapeline.stores._duckdb_schema import quoted
 from tapeline.stores._duckdb_sql import query
 from tapeline.stores._duckdb_tape import stream
-from tapeline.stores._duckdb_tools import Source, first_number, make_views, sizes
+from tapeline.stores._duckdb_tools import Source, first_number, make_consolidated, make_views, sizes
 from tapeline.stores.base import KINDS, Kind, Size
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ class DuckDBStore:
         try:
             with translated(self._where):
                 schema.upgrade(self._connection, self._where, read_only=read_only)
+                if not read_only:
+                    make_consolidated(self._connection)
                 for name, source in self._sources.items():
                     self._connection.register(f"rows of {name}", source)
         except BaseException:

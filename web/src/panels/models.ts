@@ -87,7 +87,7 @@ function rank(row: ModelRow): number {
 }
 
 function list(rows: readonly ModelRow[], context: Context, again: () => void): HTMLElement {
-  const heads = ["Status", "Model", "Target", "Ahead", "Version", "Made#", ""];
+  const heads = ["Status", "Model", "Target", "Ahead", "Version", "Made#", "Change"];
   return table(
     "Models",
     heads,

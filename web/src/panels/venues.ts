@@ -32,7 +32,7 @@ function order(state: State, now: number): HTMLElement {
   if (!rows.length) return empty(`No live price of ${asset}`, "Venues are compared once trades come in.");
   const sorted = rows.toSorted((a, b) => (b.price ?? 0) - (a.price ?? 0));
   const middle = middleOf(sorted.map((row) => row.price ?? NaN));
-  const heads = ["Venue", "Pair", "Last price#", "From the middle#", "Trades/s#", "Last trade#", ""];
+  const heads = ["Venue", "Pair", "Last price#", "From the middle#", "Trades/s#", "Last trade#", "Source"];
   return table(
     `Venues of ${asset} by price`,
     heads,
@@ -50,6 +50,6 @@ function line(row: InstrumentStatus, middle: number, now: number): (Node | strin
     `${signed(fixed(off, 1))} bp`,
     row.trades_per_second === null ? "–" : short(row.trades_per_second),
     row.last_trade ? duration(now - ms(row.last_trade)) : "none",
-    row.simulated ? h("strong", { class: "badge simulated" }, "SIMULATED") : "",
+    row.simulated ? h("strong", { class: "badge simulated" }, "SIMULATED") : "live",
   ];
 }

@@ -1,0 +1,91 @@
+"""REST: retries, limits on size and time, and walks that lead nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from random import Random
+
+import httpx
+import pytest
+from tests.ingest.fakes import BOUNDS, FakeKraken, place
+
+from tapeline.errors import VenueBusy, VenueRefused
+from tapeline.exchanges.base import Request, Walk
+from tapeline.ingest.bounds import Bounds
+from tapeline.ingest.rest import Rest
+
+Answer = Callable[[httpx.Request], httpx.Response]
+ASK = Request("/0/public/Trades", {"pair": "XBTUSD", "since": "0"})
+GOOD = b'{"error":[],"result":{"XBTUSD":[],"last":"0"}}'
+
+
+class Body(httpx.AsyncByteStream):
+    """Parts of a body; an error in the place of one."""
+
+    def __init__(self, *parts: bytes | Exception) -> None:
+        self._parts = parts
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self._parts:
+            if isinstance(part, Exception):
+                raise part
+            yield part
+
+
+def _rest(answer: Answer, bounds: Bounds = BOUNDS) -> Rest:
+    fake, client = FakeKraken(), httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    fake.url = "venue.invalid"
+    return Rest(place(fake), bounds=bounds, random=Random(1), client=client)
+
+
+async def test_trouble_that_passes_is_waited_out() -> None:
+    answers = iter([httpx.Response(503), httpx.Response(200, content=GOOD)])
+    rest = _rest(lambda request: next(answers))
+    assert (await rest.get(ASK)).body == GOOD
+    assert rest.requests == 2
+
+
+TROUBLE: dict[str, tuple[Answer, str]] = {
+    "refused connection": (lambda request: _raise(httpx.ConnectError("no route")), "no route"),
+    "timeout": (lambda request: _raise(httpx.ReadTimeout("")), "no answer in 1 s"),
+    "broken off": (
+        lambda request: httpx.Response(200, stream=Body(b"{", httpx.RemoteProtocolError("closed early"))),
+        "closed early",
+    ),
+    "too large": (
+        lambda request: httpx.Response(200, stream=Body(*[b"x" * 600] * 2)),
+        "too large: expected at most 1000",
+    ),
+    "html": (lambda request: httpx.Response(200, content=b"<html>"), "no whole JSON document"),
+}
+
+
+def _raise(error: Exception) -> httpx.Response:
+    raise error
+
+
+@pytest.mark.parametrize(("answer", "says"), TROUBLE.values(), ids=TROUBLE)
+async def test_trouble_that_stays_is_told_after_all_tries(answer: Answer, says: str) -> None:
+    rest = _rest(answer, replace(BOUNDS, body_bytes=1000))
+    with pytest.raises(VenueBusy, match=says):
+        await rest.get(ASK)
+    assert rest.requests == BOUNDS.tries
+
+
+async def test_what_is_refused_is_not_asked_again() -> None:
+    rest = _rest(lambda request: httpx.Response(404, content=b"{}"))
+    with pytest.raises(VenueRefused, match="404"):
+        await rest.get(ASK)
+    assert rest.requests == 1
+
+
+async def test_a_walk_that_leads_nowhere_ends() -> None:
+    def walk() -> Walk:
+        while True:
+            yield ASK
+
+    rest = _rest(lambda request: httpx.Response(200, content=GOOD))
+    with pytest.raises(VenueBusy, match="led nowhere"):
+        await anext(rest.pages(walk()))
+    assert rest.requests == 200
