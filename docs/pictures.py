@@ -1,47 +1,48 @@
-"""Make the pictures of the documentation from a real run of the demo: ``.venv/bin/python docs/pictures.py``."""
+"""Make the picture of the page from a real run on the simulated market: ``.venv/bin/python docs/pictures.py``.
+
+It needs what ``make test-services`` installs, and Chromium (``CHROMIUM`` names it, otherwise /usr/bin/chromium).
+"""
 
 from __future__ import annotations
 
-import shutil
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rich.console import Console
-
-from tapeline.clock import HOUR, SystemClock
-from tapeline.config import load_settings
-from tapeline.features import FeatureSet
-from tapeline.runners.demo import TIMEFRAME, Demo, Plan
-from tapeline.runners.replay import paced
-from tapeline.runners.terminal import View
-from tapeline.stores.duckdb import DuckDBStore
+from playwright.sync_api import sync_playwright
 
 IMAGES = Path(__file__).with_name("images")
+SEEN_AFTER_MS = 150_000
+"""By then models were trained and some predictions have met their outcome."""
 
 
 def main() -> None:
-    """Run the demo for three simulated hours, and keep what the terminal and the training run show."""
-    clock = SystemClock()
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        store = DuckDBStore(folder / "demo.duckdb")
-        demo = Demo(Plan(), store, load_settings(runs=folder / "runs"), folder, clock=clock)
-        demo.record()
-        demo.load(lambda at: None)
-        run = demo.train(lambda text, done, total: None)
-        view = View(demo.instrument, TIMEFRAME, FeatureSet.load("technical").names, clock=clock)
-        begun = None
-        for outputs in demo.live(lambda records: paced(records, speed=1e9, clock=clock, wait=clock.wait)):
-            view.take(outputs)
-            times = [int(released.frame.ts_event[-1]) for released in outputs.admission.released]
-            begun = begun or times[0]
-            if times[-1] - begun > 3 * HOUR:
-                break
-        store.close()
-        console = Console(record=True, width=132, file=(folder / "screen").open("w"))
-        console.print(view)
-        console.save_svg(str(IMAGES / "terminal.svg"), title="tapeline demo (SIMULATED)")
-        shutil.copy(run.folder / "errors.png", IMAGES / "errors.png")
+    """Follow the simulated market for some minutes, and keep what the page shows."""
+    with TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "tapeline", "up", "--demo", "--headless", "--port", "0"]
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        try:
+            photograph(json.loads(process.stdout.readline())["address"])
+        finally:
+            process.stdout.close()
+            process.terminate()
+            process.wait()
+
+
+def photograph(address: str) -> None:
+    """Keep the page as it is on a desk, light and dark."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+        for scheme in ("light", "dark"):
+            page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=scheme)
+            page.goto(address)
+            page.wait_for_timeout(SEEN_AFTER_MS if scheme == "light" else 3_000)
+            page.screenshot(path=IMAGES / f"page-{scheme}.png")
+        browser.close()
 
 
 if __name__ == "__main__":

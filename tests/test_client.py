@@ -27,6 +27,7 @@ from tapeline.registry import Registry
 from tapeline.remote import RemoteStore
 from tapeline.stores.duckdb import DuckDBStore
 from tapeline.tape import find, records
+from tapeline.types import Frame
 
 __all__ = ["app", "hub", "live", "settings", "store", "template"]
 
@@ -44,6 +45,8 @@ ARGUMENTS: dict[str, Any] = {
     "include_running": True,
     "model": "ridge+logistic",
     "cursor": "AAAA",
+    "by": "day",
+    "by": "day",
 }
 
 
@@ -145,7 +148,7 @@ async def test_a_command_reads_through_the_owner_what_it_would_read_itself(addre
         assert remote.sizes().keys() == store.sizes().keys()
         tape = find(remote, TRADED)
         assert tape is not None
-        assert sum(len(record) for record in records(remote, tape, rows=4_000) if hasattr(record, "price")) == 15_000
+        assert sum(len(record) for record in records(remote, tape, rows=4_000) if isinstance(record, Frame)) == 15_000
         made = store.read("predictions", limit=1)["id"].to_pylist()[0]
         assert explain(remote, SETTINGS, made)["matches"]
         with pytest.raises(StoreLocked, match="written by its owner alone"):

@@ -55,7 +55,7 @@ def test_a_gap_given_up_is_stepped_over_and_marked() -> None:
     assert book.awaited() == []
     late = book.admit(trades([2]))
     assert late.late.trade_id.tolist() == [2]
-    assert book.holes() == [(2, 3)], 'what comes too late is not on the tape'
+    assert book.holes() == [(2, 3)], "what comes too late is not on the tape"
 
 
 def test_a_gap_may_be_given_up_before_it_is_met() -> None:

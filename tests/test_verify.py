@@ -108,17 +108,17 @@ def test_a_finding_reads_well(db: Path, settings: Settings) -> None:
     assert " close: stored 1.0, recomputed 59" in texts[0] or " close: stored 1.0, recomputed 60" in texts[0]
 
 
-def test_settings_other_than_those_it_was_written_with_are_said(db: Path) -> None:
-    report = tampered_with(db, load_settings(timeframes=("1m", "5m"), feature_sets=("bars",)))
+def test_it_is_checked_as_it_was_written_whatever_the_settings_say_now(db: Path) -> None:
+    with DuckDBStore(db, read_only=True) as store:
+        report = verify(store, load_settings(timeframes=("1s", "4h"), feature_sets=("market",), max_quiet="1h"))
+    assert report.findings == []
+    assert report.checked["candles in one piece"] > 0
+
+
+def test_a_state_of_another_layout_is_said(db: Path, settings: Settings) -> None:
+    report = tampered(db, settings, "UPDATE states SET layout = '/0000000000000000'")
     assert [finding.field for finding in report.findings] == ["layout"]
     assert "tapeline rebuild BTC-USD.SIM" in str(report.findings[0].recomputed)
-
-
-def tampered_with(db: Path, settings: Settings) -> VerifyReport:
-    store = DuckDBStore(db, read_only=True)
-    report = verify(store, settings)
-    store.close()
-    return report
 
 
 def test_an_instrument_without_contiguous_ids_is_said_to_be_unproven(tmp_path: Path, settings: Settings) -> None:

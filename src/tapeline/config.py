@@ -57,6 +57,10 @@ class Settings(BaseSettings):
         massive_key: the user's key at Massive.
         predict: what is foretold of every instrument that is followed, as timeframe/horizon.
         retrain: how often models are trained anew while the process runs.
+        retrain_cooldown: how long after a training of an instrument drift or a bad live error asks for no other.
+        shadow: how long a new model runs beside a champion that has an edge before it may replace it; 0s: no time.
+        monitor: how often drift, live error and anomalies are measured while the process runs.
+        mlflow_uri: of an MLflow server that is told of every run and model; none: nobody is told.
         host, port: where the page and the API are served.
         token: what writes, and any use from another machine, must show; none: writes are refused.
         cors: origins that may call the API from a browser.
@@ -100,6 +104,10 @@ class Settings(BaseSettings):
     massive_key: SecretStr = SecretStr("")
     predict: Names = ("1m/5m",)
     retrain: str = "6h"
+    retrain_cooldown: str = "1h"
+    shadow: str = "1h"
+    monitor: str = "1m"
+    mlflow_uri: str = ""
     host: str = "127.0.0.1"
     port: int = Field(8787, ge=0, le=65535)
     token: SecretStr = SecretStr("")
@@ -147,10 +155,19 @@ class Settings(BaseSettings):
         "backoff_cap",
         "backfill",
         "retrain",
+        "retrain_cooldown",
+        "monitor",
     )
     @classmethod
     def _check_duration(cls, text: str, about: ValidationInfo) -> str:
         parse_duration(text, where=f"settings {about.field_name}")
+        return text
+
+    @field_validator("shadow")
+    @classmethod
+    def _check_shadow(cls, text: str) -> str:
+        if text != "0s":
+            parse_duration(text, where="settings shadow")
         return text
 
     @classmethod

@@ -100,8 +100,9 @@ class LiveError(msgspec.Struct, frozen=True):
 
     ``error`` and ``baseline`` are mean absolute errors of the log return; ``gain`` is the baseline's error less the
     model's, and ``edge`` whether all of its interval lies above zero. ``hit_rate`` is of the predictions whose
-    direction could be right or wrong, ``inside`` the share within the interval. ``excluded`` were late, or ended in a
-    candle that is not complete.
+    direction could be right or wrong, ``inside`` the share within the interval. ``excluded`` were late (``late`` of
+    them), or ended in a candle that is not complete. ``brier`` and ``calibration`` judge the probability of going up.
+    ``part`` is the day, hour or age where errors are asked for by these.
     """
 
     instrument: str
@@ -120,6 +121,69 @@ class LiveError(msgspec.Struct, frozen=True):
     inside: Number
     edge: bool
     verdict: str
+    late: int = 0
+    brier: Interval | None = None
+    calibration: Number = None
+    part: str = ""
+
+
+class FeatureDrift(msgspec.Struct, frozen=True):
+    """How a feature, or the output ``prediction``, differs from what a champion was trained on.
+
+    ``psi``, ``kl`` and ``ks`` are distances; ``tail`` is the share in the outer hundredth as a multiple of that in
+    training, ``outside`` the share beyond everything seen there; ``level`` is none, moderate or major.
+    """
+
+    feature: str
+    model: str
+    version: str
+    psi: Number
+    kl: Number
+    ks: Number
+    tail: Number
+    missing: Number
+    missing_before: Number
+    outside: Number
+    level: str
+
+
+class ModelDrift(msgspec.Struct, frozen=True):
+    """What the drift of a champion was measured on; ``state`` is measured or waiting, with the ``reason``."""
+
+    model: str
+    version: str
+    instrument: str
+    state: str
+    reason: str
+    level: str
+    reference_rows: int
+    rows: int
+    first: str | None
+    last: str | None
+
+
+class DriftReport(msgspec.Struct, frozen=True):
+    """The drift of all champions: ``items`` are their features, those that drifted most first."""
+
+    measured_at: str
+    items: list[FeatureDrift]
+    models: list[ModelDrift]
+
+
+class Anomaly(msgspec.Struct, frozen=True):
+    """A candle whose price moved, or whose volume grew, as hardly any before.
+
+    ``price`` and ``volume`` are multiples of the typical one of late, the ranks the share of candles before with as
+    much or more.
+    """
+
+    instrument: str
+    timeframe: str
+    close_time: str
+    price: Number
+    volume: Number
+    price_rank: Number
+    volume_rank: Number
 
 
 class Day(msgspec.Struct, frozen=True):

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tapeline.errors import BrokenInvariant
+from tapeline.learning.comparing import DieboldMariano, diebold_mariano
 from tapeline.learning.dataset import Dataset
 from tapeline.learning.fitting import fit
 from tapeline.learning.folds import Fold
+from tapeline.learning.kept import InMemory, Kept
+from tapeline.learning.measures import MEASURES
 from tapeline.learning.metrics import METRICS, Metric
 from tapeline.learning.resample import BlockBootstrap, Interval, block_length
 from tapeline.models.base import Model
@@ -40,11 +43,11 @@ class Evaluation:
     """What all models of one target said out of sample.
 
     Attributes:
-        target: ``return`` or ``direction``.
+        target: one of `METRICS`.
         folds: the folds.
         rows: the test parts together, as positions of the dataset's rows.
         labels: what came (m).
-        said: what each model said (m), by name, baselines first.
+        said: what each model said (m, or m x classes), by name, baselines first.
         baselines: the names of the baselines.
         scores: per model and metric.
         bootstrap: what made the intervals.
@@ -73,6 +76,15 @@ class Evaluation:
         """Return a model's score in the metric that decides."""
         return next(score for score in self.scores if (score.model, score.metric) == (model, self.metric.name))
 
+    def gains(self, model: str) -> Float:
+        """Return by how much each row was better foretold than by the best baseline (m), in the deciding metric."""
+        ours, theirs = (self.metric.rows(self.labels, self.said[name]) for name in (model, self.best_baseline))
+        return _gain(self.metric.sign, ours, theirs)
+
+    def diebold_mariano(self, model: str) -> DieboldMariano:
+        """Return whether a model's loss differs from the best baseline's, tested the classical way."""
+        return diebold_mariano(self.gains(model), self.bootstrap.overlap)
+
     @property
     def best_candidate(self) -> str:
         """Return the best candidate, before all of those whose interval is above 0; without any, the best baseline."""
@@ -96,11 +108,17 @@ def walk(dataset: Dataset, labels: Float, folds: Sequence[Fold], kind: type[Mode
         said = model.predict(dataset.shown(kind, fold.test))
         good = TARGETS[kind.target].usable(said)
         if len(said) != len(labels[fold.test]) or not good.all():
-            rule = "one finite number a row" if kind.target == "return" else "one number inside (0, 1) a row"
             where = f"model {kind.name} ({kind.target}) fold {fold.number}"
             was = f"{int((~good).sum())} others of {good.size}"
-            raise BrokenInvariant(where, "is no forecast", expected=rule, was=was)
+            raise BrokenInvariant(where, "is no forecast", expected=_rule(kind.target), was=was)
         yield said
+
+
+def _rule(target: str) -> str:
+    asked = TARGETS[target]
+    if asked.classes:
+        return f"{asked.width} numbers inside (0, 1) a row, 1 in sum"
+    return "one number inside (0, 1) a row" if asked.high == 1 else "one finite number a row"
 
 
 def evaluate(
@@ -115,12 +133,13 @@ def evaluate(
     labels: Float | None = None,
     resamples: int = 2000,
     progress: Callable[[str], None] = lambda text: None,
+    kept: Kept | None = None,
 ) -> Evaluation:
     """Walk every model forward, and set each beside the best baseline.
 
     Args:
         dataset: the rows that have an outcome of the target (`Dataset.for_target`).
-        target: ``return`` or ``direction``.
+        target: one of `METRICS`.
         models: of that target; at least one baseline.
         folds: from `split`.
         seed: of models and bootstrap.
@@ -130,24 +149,24 @@ def evaluate(
         labels: other outcomes than the dataset's (n): for tests of the procedure itself.
         resamples: of the bootstrap.
         progress: told each model and fold.
+        kept: what was said before of the dataset's own outcomes, and what is said now.
     """
     outcomes = dataset.labels(target) if labels is None else labels
     if np.isnan(outcomes).any():
         raise BrokenInvariant(
             f"evaluation of {target}", "a row has no outcome", expected="Dataset.for_target", was="NaN"
         )
-    said = _walk_all(dataset, outcomes, models, folds, seed, progress)
+    known = kept if kept is not None and labels is None else InMemory()
+    said = _walk_all(dataset, outcomes, models, folds, seed, progress, known)
     rows = slice(folds[0].test.start, folds[-1].test.stop)
     block = block_length(rows.stop - rows.start, dataset.overlap)
     bootstrap = BlockBootstrap(
         rows.stop - rows.start, block=block, resamples=resamples, seed=seed, overlap=dataset.overlap
     )
     baselines = tuple(kind.name for kind in models if kind.baseline)
-    scores = [
-        score
-        for metric in METRICS[target]
-        for score in _scores(target, metric, outcomes[rows], said, baselines, bootstrap, level, max(1, tried))
-    ]
+    asked = (outcomes[rows], said, baselines, bootstrap, level, max(1, tried))
+    scores = [score for metric in METRICS[target] for score in _scores(target, metric, *asked)]
+    scores.extend(_measured(target, *asked))
     made = (rows, outcomes[rows], said, baselines, tuple(scores), bootstrap)
     return Evaluation(target, tuple(folds), *made)
 
@@ -159,14 +178,20 @@ def _walk_all(
     folds: Sequence[Fold],
     seed: int,
     progress: Callable[[str], None],
+    kept: Kept,
 ) -> dict[str, Float]:
     """Return what each model says about all test parts, baselines first."""
     said = {}
     for kind in sorted(models, key=lambda kind: not kind.baseline):
         parts = []
-        for fold, part in enumerate(walk(dataset, labels, folds, kind, seed)):
+        for number, fold in enumerate(folds):
+            name = f"{kind.target}-{kind.name}-{number}"
+            part = kept.get(name)
+            if part is None or len(part) != fold.test.stop - fold.test.start:
+                part = next(walk(dataset, labels, [fold], kind, seed))
+                kept.put(name, part)
             parts.append(part)
-            progress(f"{kind.name} ({kind.target}) fold {fold + 1} of {len(folds)}")
+            progress(f"{kind.name} ({kind.target}) fold {number + 1} of {len(folds)}")
         said[kind.name] = np.concatenate(parts)
     return said
 
@@ -187,6 +212,32 @@ def _scores(
     for name, values in rows.items():
         interval = bootstrap.interval(_gain(metric.sign, values, rows[best]), corrected)
         yield Score(name, target, metric.name, bootstrap.interval(values, level), best, interval)
+
+
+def _measured(
+    target: str,
+    labels: Float,
+    said: Mapping[str, Float],
+    baselines: Sequence[str],
+    bootstrap: BlockBootstrap,
+    level: float,
+    tried: int,
+) -> Iterator[Score]:
+    """Yield the scores that are no means over rows; all of them from the same resamples."""
+    corrected = 1 - (1 - level) / tried
+    for measure in MEASURES[target]:
+        values, draws = {}, {}
+        for name, answers in said.items():
+            columns = measure.columns(labels, answers)
+            values[name] = float(measure.value(columns.mean(axis=0)[None])[0])
+            draws[name] = measure.value(bootstrap.means(columns))
+        known = [name for name in baselines if not np.isnan(values[name])] or list(baselines)
+        best = max(known, key=lambda name: measure.sign * values[name])
+        for name, value in values.items():
+            gain = measure.sign * (value - values[best])
+            spread = measure.sign * (draws[name] - draws[best])
+            interval = bootstrap.around(value, draws[name], level)
+            yield Score(name, target, measure.name, interval, best, bootstrap.around(gain, spread, corrected))
 
 
 def _gain(sign: int, ours: Float, theirs: Float) -> Float:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from tapeline.features import FeatureSet
 from tapeline.pipeline import Outputs
 from tapeline.subscriber import EVERY, Event, Subscriber, Wants
 from tapeline.types import Frame, Prediction, Records
+
+if TYPE_CHECKING:
+    from tapeline.monitoring import Monitored
 
 Rows = Callable[[], Any]
 _OPEN_PREDICTIONS = 10_000
@@ -65,6 +68,7 @@ class Hub:
         epoch: names this process: a ``seq`` means nothing in another.
         seq: how many events there have been.
         status: what `set_status` was last told.
+        monitored: what the monitors of the live process last found; None where none has run.
         counts: what was published, by (what, instrument).
         made: predictions by (model, instrument, direction: ``up``, ``down`` or ``none``).
     """
@@ -73,6 +77,7 @@ class Hub:
         self.epoch = secrets.token_hex(8)
         self.seq = 0
         self.status: dict[str, Any] = {}
+        self.monitored: Monitored | None = None
         self.counts: Counter[tuple[str, str]] = Counter()
         self.made: Counter[tuple[str, str, str]] = Counter()
         self._past: deque[Event] = deque(maxlen=keep_events)

@@ -5,18 +5,24 @@ Nothing here is stored: an outcome is a pure join of two kinds, so it is joined 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
 
+from tapeline.clock import DAY, format_time
+from tapeline.errors import UsageError
 from tapeline.learning.resample import BlockBootstrap, Interval, block_length
+from tapeline.registry import Registry
 from tapeline.stores import rows
 from tapeline.stores.base import Store
 from tapeline.types import Bool, Float, Prediction, Timeframe
 
 LEVEL = 0.95
+PARTS = ("version", "day", "hour", "age")
+"""By what live error can be told apart: only the version, also the day, the hour (UTC), or days since training."""
+Part = Callable[[Prediction], str]
 _RESAMPLES = 1000
 _SEED = 7
 
@@ -34,8 +40,10 @@ class Came:
 class LiveError:
     """How one model version did; errors are absolute errors of the log return, the baseline says 0.
 
-    ``excluded`` predictions were late, or ended in a candle that is not complete. ``hit_rate`` is None where no
-    direction could be judged.
+    ``excluded`` predictions were late (``late`` of them), or ended in a candle that is not complete. ``hit_rate`` is
+    None where no direction could be judged. ``brier`` is the mean squared error of the probability of going up, None
+    where none was given; ``calibration`` how far, on average over ten bins, that probability was from the share that
+    went up. ``part`` tells which predictions of the version these are.
     """
 
     instrument: str
@@ -52,11 +60,20 @@ class LiveError:
     gain: Interval
     hit_rate: Interval | None
     inside: float
+    late: int = 0
+    brier: Interval | None = None
+    calibration: float = np.nan
+    part: str = ""
 
     @property
     def edge(self) -> bool:
         """Return whether it beats the baseline with its whole interval."""
         return self.gain.low > 0
+
+    @property
+    def worse(self) -> bool:
+        """Return whether it loses to the baseline with its whole interval."""
+        return self.gain.high < 0
 
 
 def joined(store: Store, predictions: Sequence[Prediction]) -> list[Came | None]:
@@ -93,20 +110,43 @@ def _came(store: Store, instrument: str, timeframe: str, made: Sequence[Predicti
     ]
 
 
-def live_errors(store: Store, predictions: Sequence[Prediction]) -> list[LiveError]:
-    """Return how each model version did on the predictions whose outcome is known."""
+def parted(store: Store, by: str) -> Part:
+    """Return what tells the predictions of one version apart, by one of `PARTS`.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    if by not in PARTS:
+        raise UsageError("live error", "cannot be parted", expected=f"by one of {', '.join(PARTS)}", was=by)
+    if by != "age":
+        cut = {"version": slice(0), "day": slice(10), "hour": slice(11, 13)}[by]
+        return lambda one: format_time(one.as_of)[cut]
+    trained: dict[tuple[str, str], int] = {}
+    for entry in Registry(store).entries():
+        trained[entry.instrument, entry.version] = entry.created_at
+
+    def age(one: Prediction) -> str:
+        since = trained.get((one.instrument, one.model_version.partition("+")[0]))
+        return "" if since is None else f"{max(0, one.as_of - since) // DAY} d"
+
+    return age
+
+
+def live_errors(store: Store, predictions: Sequence[Prediction], part: Part = lambda one: "") -> list[LiveError]:
+    """Return how each part of each model version did on the predictions whose outcome is known."""
     pairs = [(one, came) for one, came in zip(predictions, joined(store, predictions), strict=True) if came is not None]
 
-    def version(pair: tuple[Prediction, Came]) -> tuple[str, str, int, str, str]:
+    def version(pair: tuple[Prediction, Came]) -> tuple[str, str, int, str, str, str]:
         one = pair[0]
-        return one.instrument, one.timeframe, one.horizon, one.model, one.model_version
+        return one.instrument, one.timeframe, one.horizon, one.model, one.model_version, part(one)
 
     made = []
-    for _, group in groupby(sorted(pairs, key=version), version):
+    for key, group in groupby(sorted(pairs, key=version), version):
         together = list(group)
+        late = sum(one.made_at >= one.target_time for one, _ in together)
         fair = [(one, came) for one, came in together if came.complete and one.made_at < one.target_time]
         if fair:
-            made.append(_judged(fair, len(together) - len(fair)))
+            made.append(replace(_judged(fair, len(together) - len(fair)), late=late, part=key[-1]))
     return made
 
 
@@ -117,6 +157,8 @@ def _judged(pairs: Sequence[tuple[Prediction, Came]], excluded: int) -> LiveErro
     came = np.log(np.array([found.close for _, found in ordered]) / close)
     overlap = max(1, first.horizon // Timeframe.parse(first.timeframe).step)
     errors, baseline = np.abs(said - came), np.abs(came)
+    judged = ~np.isnan(p_up) & (came != 0)
+    probable, rose = p_up[judged], (came > 0)[judged].astype(np.float64)
     return LiveError(
         first.instrument,
         first.timeframe,
@@ -132,6 +174,8 @@ def _judged(pairs: Sequence[tuple[Prediction, Came]], excluded: int) -> LiveErro
         _mean(baseline - errors, overlap),
         _hits(np.where(np.isnan(p_up), said, p_up - 0.5), came, overlap),
         float(((low <= came) & (came <= high)).mean()),
+        brier=_mean((probable - rose) ** 2, overlap) if len(rose) else None,
+        calibration=_calibration(probable, rose),
     )
 
 
@@ -140,6 +184,15 @@ def _hits(said: Float, came: Float, overlap: int) -> Interval | None:
     if not judged.any():
         return None
     return _mean((np.sign(said) == np.sign(came))[judged].astype(np.float64), overlap)
+
+
+def _calibration(probable: Float, rose: Float) -> float:
+    """Return the expected calibration error over ten bins of equal width, NaN without any probability."""
+    if not len(rose):
+        return np.nan
+    bins = np.minimum((probable * 10).astype(np.int64), 9)
+    apart = np.bincount(bins, probable - rose, 10)
+    return float(np.abs(apart).sum() / len(rose))
 
 
 def _mean(values: Float, overlap: int) -> Interval:

@@ -125,8 +125,8 @@ class Predictor:
             skip: how many rows at the beginning are not asked about: they only stand before the others.
 
         Returns:
-            One per row asked about; None where an input is unknown, a candle in the window incomplete, or where the model of
-            the return looks back and the rows do not.
+            One per row asked about; None where an input is unknown, a candle in the window incomplete, or where the
+            model of the return looks back and the rows do not.
         """
         said = self.says(rows, as_of=as_of, complete=complete, skip=skip)
         nothing = np.full(len(rows), math.nan)

@@ -15,8 +15,10 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from tapeline.documents import (
+    Anomaly,
     DeadLetter,
     Done,
+    DriftReport,
     Instrument,
     LateTrade,
     LiveError,
@@ -178,15 +180,20 @@ def quality(*, instrument: str | None = None, timeframe: str = "1m") -> Question
 
 
 def errors(
-    *, instrument: str | None = None, start: str | None = None, end: str | None = None
+    *, instrument: str | None = None, start: str | None = None, end: str | None = None, by: str = "version"
 ) -> Question[Page[LiveError]]:
-    """Ask how well models did, against the baseline."""
-    return _get("errors", Page[LiveError], instrument=instrument, start=start, end=end)
+    """Ask how well models did, against the baseline; apart by version, or also by day, hour or age."""
+    return _get("errors", Page[LiveError], instrument=instrument, start=start, end=end, by=by)
 
 
-def drift() -> Question[Document]:
+def drift() -> Question[DriftReport]:
     """Ask how far features have drifted."""
-    return _get("drift", Document)
+    return _get("drift", DriftReport)
+
+
+def anomalies(instrument: str, *, timeframe: str = "1m", limit: int = 1440) -> Question[Page[Anomaly]]:
+    """Ask which of the newest ``limit`` candles are anomalies."""
+    return _get("anomalies", Page[Anomaly], instrument=instrument, timeframe=timeframe, limit=limit)
 
 
 def status() -> Question[Document]:

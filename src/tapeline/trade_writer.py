@@ -12,8 +12,10 @@ from tapeline.stores.base import Store
 from tapeline.stores.outbox import Outbox
 from tapeline.types import DeadLetter, DeadLetterKind, Frame
 
-_CONTENT = ("ts_event", "price", "qty", "side", "count")
-"""What makes two trades of one id the same trade; when each came does not."""
+_CONTENT = ("price", "qty", "side", "count")
+"""What makes two trades of one id the same trade, with their ts_event; when each came does not."""
+_FINEST = 1_000
+"""Times nearer than this (ns) are the same: Kraken tells microseconds on its WebSocket, and more digits over REST."""
 
 
 class TradeWriter:
@@ -70,7 +72,7 @@ class TradeWriter:
         ids, firsts = np.unique(both.trade_id, return_index=True)
         first = firsts[np.searchsorted(ids, frame.trade_id)]
         new = first == len(known) + np.arange(len(frame))
-        same = ~new
+        same = ~new & (np.abs(both.ts_event[first] - frame.ts_event) < _FINEST)
         for name in _CONTENT:
             same &= getattr(both, name)[first] == getattr(frame, name)
         lane.counters.add("duplicates", int(same.sum()))

@@ -133,7 +133,7 @@ async def test_symbols_and_bars(client: httpx.AsyncClient, store: DuckDBStore) -
 
 
 async def test_a_date_as_end_means_the_whole_of_that_day(client: httpx.AsyncClient) -> None:
-    ask = {"symbol": "BTCUSD", "limit": 10_000, "start_date": "2024-01-01", "end_date": "2024-01-01"}
+    ask: dict[str, Any] = {"symbol": "BTCUSD", "limit": 10_000, "start_date": "2024-01-01", "end_date": "2024-01-01"}
     assert (await client.get("/api/ohlc/", params=ask)).json()["count"] > 100
     assert (await client.get("/api/ohlc/", params=ask | {"end_date": "2023-12-31"})).status_code == 400
     assert (await client.get("/api/ohlc/", params=ask | {"start_date": "2024-01-02", "end_date": "2024-01-03"})).json()[

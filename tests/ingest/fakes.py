@@ -34,11 +34,12 @@ BOUNDS = Bounds(
     backoff=0.005,
     backoff_cap=0.02,
     steady=60.0,
-    gap_timeout=0.2,
+    gap_timeout=20.0,
     backfill=3600.0,
     rest=1.0,
     tries=2,
 )
+IMPATIENT = replace(BOUNDS, gap_timeout=0.2)
 
 
 @dataclass

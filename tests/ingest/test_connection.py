@@ -142,7 +142,7 @@ async def test_a_huge_message_is_named_and_the_connection_begins_anew(
 
 
 async def test_a_goodbye_is_followed_by_a_new_connection(kraken: FakeKraken, sink: MemorySink, start: Start) -> None:
-    running = start()
+    running = start(silence=600.0)
     await until(lambda: running.live.get(BTC))
     await kraken.say('{"channel":"status","type":"update","data":[{"system":"maintenance"}]}')
     ids = kraken.trade(count=3)

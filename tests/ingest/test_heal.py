@@ -6,15 +6,18 @@ from dataclasses import replace
 
 import pytest
 from tests.ingest.conftest import Running, Start
-from tests.ingest.fakes import BOUNDS, BTC, NOW, FakeKraken, MemorySink, place, until
+from tests.ingest.fakes import BOUNDS, BTC, IMPATIENT, NOW, FakeKraken, MemorySink, place, until
 
 from tapeline.clock import HOUR
 from tapeline.ingest.base import Source
+from tapeline.ingest.bounds import Bounds
 
 
-async def _gap(kraken: FakeKraken, sink: MemorySink, start: Start) -> tuple[list[int], list[int]]:
+async def _gap(
+    kraken: FakeKraken, sink: MemorySink, start: Start, bounds: Bounds = BOUNDS
+) -> tuple[list[int], list[int]]:
     """Let an instrument be live, then lose four trades; return all ids, and the lost ones."""
-    running = start()
+    running = start(bounds=bounds)
     await until(lambda: running.live.get(BTC))
     ids = await kraken.push(count=3)
     await until(lambda: sink.ids() == ids)
@@ -49,7 +52,7 @@ async def test_bad_answers_are_asked_again(
 async def test_a_rest_server_that_never_answers_costs_the_gap(
     kraken: FakeKraken, sink: MemorySink, start: Start
 ) -> None:
-    ids, lost = await _gap(kraken, sink, start)
+    ids, lost = await _gap(kraken, sink, start, IMPATIENT)
     kraken.rest = lambda path, params: (503, b"{}")
     live = await kraken.push()
     await until(lambda: sink.given_up)
@@ -60,7 +63,7 @@ async def test_a_rest_server_that_never_answers_costs_the_gap(
 async def test_ids_that_the_venue_leaves_out_are_given_up_and_counted(
     kraken: FakeKraken, sink: MemorySink, start: Start
 ) -> None:
-    running = start()
+    running = start(bounds=IMPATIENT)
     await until(lambda: running.live.get(BTC))
     ids = await kraken.push(count=3)
     ids += kraken.trade(count=2, first=110)
@@ -72,7 +75,7 @@ async def test_ids_that_the_venue_leaves_out_are_given_up_and_counted(
 
 
 async def test_a_refused_request_does_not_stop_the_stream(kraken: FakeKraken, sink: MemorySink, start: Start) -> None:
-    _, lost = await _gap(kraken, sink, start)
+    _, lost = await _gap(kraken, sink, start, IMPATIENT)
     kraken.rest = lambda path, params: (200, b'{"error":["EQuery:Unknown asset pair"]}')
     await kraken.push()
     await until(lambda: sink.given_up)
@@ -95,7 +98,7 @@ async def test_one_false_id_is_set_aside(kraken: FakeKraken, sink: MemorySink, s
 
 
 async def test_ids_that_go_on_from_a_jump_are_believed(kraken: FakeKraken, sink: MemorySink, start: Start) -> None:
-    running = start()
+    running = start(bounds=IMPATIENT)
     await until(lambda: running.live.get(BTC))
     before = await kraken.push(count=3)
     after = [10**12 + 1, 10**12 + 2]
@@ -172,7 +175,7 @@ async def test_without_contiguous_ids_the_past_comes_first(kraken: FakeKraken, s
 async def test_a_venue_without_its_past_gives_what_is_live(kraken: FakeKraken, sink: MemorySink, start: Start) -> None:
     history = kraken.trade(count=9)
     at = place(kraken)
-    running = start(at=replace(at, feed=replace(at.feed, history=None)))
+    running = start(at=replace(at, feed=replace(at.feed, history=None)), bounds=IMPATIENT)
     ids = [*history[-2:], *await _pushed_when_subscribed(kraken)]
     kraken.trade(count=1)
     ids += await kraken.push()

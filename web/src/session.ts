@@ -145,11 +145,13 @@ export class Session implements Listener {
     }
   }
 
-  /** Ask for older candles; called as the left edge comes near. */
-  async older(): Promise<void> {
+  /** Ask for older candles, as the left edge comes near; false when none came. */
+  async older(): Promise<boolean> {
     const history = this.history;
     const bars = await quietly(history?.before());
-    if (history === this.history && bars?.length) this.merge(bars);
+    if (history !== this.history || !bars?.length) return false;
+    this.merge(bars);
+    return true;
   }
 
   /** Features of the past, for indicators that are switched on there; they are drawn, and not kept. */

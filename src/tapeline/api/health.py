@@ -7,13 +7,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from tapeline import __version__, wire
-from tapeline.api import model_reads
+from tapeline.api import monitor_reads
 from tapeline.api.answers import problems, told
 from tapeline.api.champions import Champions
 from tapeline.api.context import Context, context
 from tapeline.api.params import known_parameters
 from tapeline.api.problems import NotReady
 from tapeline.api.status import status_of
+from tapeline.documents import DriftReport
 
 router = APIRouter(tags=["reference"], dependencies=[Depends(known_parameters)])
 
@@ -68,11 +69,10 @@ async def stats(shared: Shared) -> Response:
     return _plain({"received": received, **total, "instruments": each})
 
 
-@router.get("/drift", **told(dict[str, Any], "Drift of each feature", 503))
-async def drift() -> Response:
-    """Tell how far features have drifted (PSI); 503 while nothing measures it."""
-    model_reads.drift()
-    raise AssertionError
+@router.get("/drift", **told(DriftReport, "Drift of each feature of each champion", 503))
+async def drift(shared: Shared) -> Response:
+    """Tell how far features have drifted (PSI); 503 while no champion has rows enough."""
+    return _plain(await monitor_reads.drift(shared))
 
 
 @router.get(

@@ -14,6 +14,8 @@ from prometheus_client.registry import Collector
 
 from tapeline.api.context import Context
 from tapeline.clock import SECOND, parse_time
+from tapeline.learning.artifact import model_name
+from tapeline.monitoring import Monitored
 
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _COUNTED = {
@@ -72,6 +74,7 @@ class Process(Collector):
         live = self._shared.live
         status = self._shared.hub.status if live is None else live.status()
         yield from self._of_hub()
+        yield from _of_monitors(self._shared.hub.monitored)
         yield from _of_venues(status.get("venues", []))
         yield from _of_instruments(status.get("instruments", []), self._shared.clock.now())
         yield from _of_process(status)
@@ -92,6 +95,30 @@ class Process(Collector):
         yield CounterMetricFamily("tapeline_events_processed", "Events published to streams", value=hub.seq)
         yield GaugeMetricFamily("tapeline_stream_subscribers", "Clients of streams", value=hub.subscribers)
         yield CounterMetricFamily("tapeline_stream_dropped", "Updates that slow clients did not get", value=hub.lagged)
+
+
+def _of_monitors(found: Monitored | None) -> Iterator[Metric]:
+    if found is None:
+        return
+    psi = GaugeMetricFamily("tapeline_feature_psi", "Drift since training", labels=["model", "feature"])
+    for one in found.drift:
+        for drift in one.drifts:
+            psi.add_metric([one.entry.name, drift.column], drift.psi)
+    share = GaugeMetricFamily(
+        "tapeline_anomaly_rate", "Share of the newest candles", labels=["instrument", "timeframe"]
+    )
+    for series in found.anomalies:
+        if series.judged:
+            share.add_metric([series.instrument, series.timeframe], series.share)
+    error = GaugeMetricFamily(
+        "tapeline_live_error", "Mean absolute error of the log return", labels=["model", "version"]
+    )
+    base = GaugeMetricFamily("tapeline_live_error_baseline", "The same of the baseline", labels=["model", "version"])
+    for made in found.errors:
+        name = [model_name(made.instrument, made.timeframe, made.horizon), made.model_version]
+        error.add_metric(name, made.error.value)
+        base.add_metric(name, made.baseline.value)
+    yield from (psi, share, error, base)
 
 
 def _of_venues(venues: list[dict[str, Any]]) -> Iterator[Metric]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tapeline import query, wire
 from tapeline.api.params import Span
-from tapeline.api.problems import NotReady
 from tapeline.api.reads import page_of
 from tapeline.clock import format_duration, format_time
 from tapeline.config import Settings
@@ -13,7 +12,7 @@ from tapeline.errors import UnknownName
 from tapeline.explain import explain
 from tapeline.learning.resample import Interval as Bounds
 from tapeline.outcomes import LiveError as Judged
-from tapeline.outcomes import joined, live_errors
+from tapeline.outcomes import joined, live_errors, parted
 from tapeline.registry import Entry, Registry
 from tapeline.stores import rows
 from tapeline.stores._duckdb_reader import Reader
@@ -94,13 +93,17 @@ def _model(entry: Entry) -> Model:
     )
 
 
-def errors(reader: Reader, instrument: str | None, start: int | None, end: int | None) -> Page[LiveError]:
+def errors(
+    reader: Reader, instrument: str | None, start: int | None, end: int | None, by: str = "version"
+) -> Page[LiveError]:
     """Return how well each model version did on what came; of the newest predictions, where they are very many."""
     if instrument is not None:
         query.known(reader, instrument)
     found = reader.page("predictions", _MOST_JUDGED, instrument=instrument, start=start, end=end)
     note = f"of the newest {_MOST_JUDGED} predictions" if found[1] else ""
-    return Page([_error(one) for one in live_errors(reader, rows.to_predictions(found[0]))], None, note)
+    return Page(
+        [_error(one) for one in live_errors(reader, rows.to_predictions(found[0]), parted(reader, by))], None, note
+    )
 
 
 def _error(one: Judged) -> LiveError:
@@ -121,18 +124,12 @@ def _error(one: Judged) -> LiveError:
         one.inside,
         one.edge,
         "beats the baseline" if one.edge else "no edge found",
+        one.late,
+        None if one.brier is None else _interval(one.brier),
+        one.calibration,
+        one.part,
     )
 
 
 def _interval(bounds: Bounds) -> Interval:
     return Interval(bounds.value, bounds.low, bounds.high)
-
-
-def drift() -> None:
-    """Say that drift is not measured.
-
-    Raises:
-        NotReady: always, until a monitor measures it.
-    """
-    step = "watch GET /v1/errors meanwhile"
-    raise NotReady("drift", "is not measured yet", state={"measured": False, "features": []}, next_step=step)

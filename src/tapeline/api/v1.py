@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from tapeline import wire
-from tapeline.api import model_reads, reads
+from tapeline.api import model_reads, monitor_reads, reads
 from tapeline.api.answers import answer, packed, told
 from tapeline.api.context import Context, context
 from tapeline.api.params import (
@@ -22,7 +22,7 @@ from tapeline.api.params import (
     known_parameters,
 )
 from tapeline.api.status import status_of
-from tapeline.documents import DeadLetter, Instrument, LateTrade, LiveError, Model, Page, Quality
+from tapeline.documents import Anomaly, DeadLetter, DriftReport, Instrument, LateTrade, LiveError, Model, Page, Quality
 
 router = APIRouter(prefix="/v1", tags=["v1"], dependencies=[Depends(known_parameters)])
 
@@ -47,8 +47,9 @@ async def candles(
 ) -> Response:
     """Give candles whose open_time is in [start, end), of any timeframe."""
     running = shared.hub.running(instrument, timeframe) if include_running else []
+    now = None if shared.live is None else shared.clock.now()
     return await answer(
-        request, lambda reader: reads.candles(reader, shared.settings, instrument, timeframe, span, running)
+        request, lambda reader: reads.candles(reader, shared.settings, instrument, timeframe, span, running, now)
     )
 
 
@@ -139,18 +140,39 @@ async def quality(
 
 @router.get("/errors", **told(Page[LiveError], "Live error of each model version against the baseline", 404, 503))
 async def errors(
-    request: Request, instrument: OptionalInstrument = None, start: Time = None, end: Time = None
+    request: Request,
+    instrument: OptionalInstrument = None,
+    start: Time = None,
+    end: Time = None,
+    by: Annotated[
+        Literal["version", "day", "hour", "age"], Query(description="Also apart by day, hour or age.")
+    ] = "version",
 ) -> Response:
     """Tell how well models did on what came, against saying that the price stays."""
     span = Span(start, end)
-    return await answer(request, partial(model_reads.errors, instrument=instrument, start=span.start, end=span.end))
+    return await answer(
+        request, partial(model_reads.errors, instrument=instrument, start=span.start, end=span.end, by=by)
+    )
 
 
-@router.get("/drift", **told(dict[str, Any], "Drift of each feature", 503))
-async def drift() -> Response:
-    """Tell how far features have drifted from training; 503 while nothing measures it."""
-    model_reads.drift()
-    raise AssertionError
+@router.get("/drift", **told(DriftReport, "Drift of each feature of each champion", 503))
+async def drift(request: Request, shared: Shared) -> Response:
+    """Tell how far features have drifted from training; 503 while no champion has rows enough."""
+    return packed(request, await monitor_reads.drift(shared))
+
+
+@router.get("/anomalies", **told(Page[Anomaly], "Anomalies among the newest candles, in order of time", 404, 503))
+async def anomalies(
+    request: Request,
+    shared: Shared,
+    instrument: InstrumentName,
+    timeframe: TimeframeName = "1m",
+    limit: Annotated[int, Query(ge=1, le=10_000, description="How many of the newest candles to judge.")] = 1440,
+) -> Response:
+    """Name the candles whose price moved, or whose volume grew, as hardly any before."""
+    return await answer(
+        request, lambda reader: monitor_reads.anomaly_page(reader, shared.settings, instrument, timeframe, limit)
+    )
 
 
 @router.get("/status", **told(dict[str, Any], "How the process is", 503))

@@ -73,7 +73,7 @@ async def _run(invocation: Invocation, settings: Settings, asked: Asked, clock: 
         places = [(await _prepared(place, shown), names) for place, names in _places(settings, simulated=simulated)]
         live = Embedded(settings, places, clock=clock, watcher=shown.take)
         await stack.enter_async_context(live)
-        app = create_app(live.reader, live.hub, live, settings, clock=clock)
+        app = create_app(live.reader, live.hub, live, settings, clock=clock, owner_key=live.key)
         view.address = await stack.enter_async_context(serving(app, listen(settings.host, settings.port)))
         live.announce(view.address)
         shown.tell("serving", address=view.address, database=str(settings.db))

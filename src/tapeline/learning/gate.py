@@ -1,16 +1,31 @@
-"""The gate: may a model answer instead of the best baseline? And would its edge survive the costs of trading?"""
+"""The gate: may a model answer instead of the best baseline?
+
+It may if every check holds; each check is kept with its numbers, so a decision can be audited.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, field
 
 from tapeline.evaluate import Evaluation, Score
-from tapeline.learning.leaks import Leak
-from tapeline.learning.resample import BlockBootstrap, Interval
-from tapeline.types import Float
+from tapeline.learning.resample import Interval
+
+OBJECTIVES = ("forecast", "trade")
+"""What must be beaten: the error of the best baseline; or what following the best baseline earns after costs."""
+
+COVERAGE_BOUND = 0.05
+"""How far the share of outcomes inside the intervals may be from the share that was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition of the gate, whether it holds, and the numbers it was judged by."""
+
+    name: str
+    passed: bool
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,121 +36,94 @@ class Decision:
     champion: str
     promoted: bool
     reason: str
+    checks: tuple[Check, ...] = ()
+    candidate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Costs:
-    """What a trade costs, per side, in basis points of its value.
+class Evidence:
+    """What the gate looks at beside the evaluation.
 
-    The defaults are Binance's spot taker fee without discounts (10 bp) and half a spread of 1 bp.
+    Attributes:
+        objective: one of `OBJECTIVES`.
+        earned: by how much following each candidate earned more a row after costs than the best baseline, by name;
+            needed where the objective is to trade.
+        coverage: the share of outcomes inside the candidate's intervals; None where it gives none.
+        coverage_asked: what that share should be.
+        refusals: by check (leaks, placebo, data), why it does not hold; empty texts where it does.
     """
 
-    fee_bp: float = 10.0
-    half_spread_bp: float = 0.5
-
-    @property
-    def round_trip(self) -> float:
-        """Return the cost of entering and leaving, as a fraction."""
-        return 2 * (self.fee_bp + self.half_spread_bp) * 1e-4
+    objective: str = "forecast"
+    earned: dict[str, Interval] = field(default_factory=dict)
+    coverage: Interval | None = None
+    coverage_asked: float = math.nan
+    refusals: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Trading:
-    """What following a model would have earned: one unit long or short for one horizon at each row.
-
-    ``gross`` is the mean log return per trade, ``net`` that less the round trip.
-    """
-
-    model: str
-    trades: int
-    gross: Interval
-    net: Interval
-    cost: float
-
-    @property
-    def survives(self) -> bool:
-        """Return whether the whole interval of the net edge is above zero."""
-        return self.net.low > 0
-
-    @property
-    def text(self) -> str:
-        """Return the finding as one sentence."""
-        if not self.trades:
-            return f"{self.model} never differs from the simplest baseline: nothing to trade"
-        gross = f"{_bp(self.gross.value)} bp [{_bp(self.gross.low)}, {_bp(self.gross.high)}] a trade before costs"
-        verdict = "survives" if self.survives else "does not survive"
-        costs = f"a round trip costs {_bp(self.cost)} bp: the edge {verdict} the costs"
-        return f"trading {self.model} would have earned {gross}; {costs}"
+def candidate_of(evaluation: Evaluation, evidence: Evidence) -> str:
+    """Return who stands before the gate: the best candidate by the objective; without any, the best baseline."""
+    if evidence.objective == "trade" and evaluation.candidates:
+        return max(evaluation.candidates, key=lambda name: (evidence.earned[name].low, evidence.earned[name].value))
+    return evaluation.best_candidate
 
 
-def decide(
-    evaluation: Evaluation, *, level: float, tried: int, leaks: Sequence[Leak] = (), shuffled: str = ""
-) -> Decision:
-    """Promote the best candidate if the lower end of its paired interval is above zero; else keep the best baseline.
+def decide(evaluation: Evaluation, *, level: float, tried: int, evidence: Evidence | None = None) -> Decision:
+    """Promote the best candidate if every check holds; else keep the best baseline.
 
     Args:
         evaluation: of one target.
         level: of the interval before the correction.
         tried: how many candidates the whole run tried.
-        leaks: found in the inputs; any of them refuses.
-        shuffled: why learning from shuffled outcomes was not the nothing it should be; refuses when not empty.
+        evidence: what else is known.
     """
-    baseline = evaluation.best_baseline
+    known = evidence or Evidence()
+    baseline, target = evaluation.best_baseline, evaluation.target
     if not evaluation.candidates:
-        return Decision(evaluation.target, baseline, False, "no edge found: no candidate was tried, only baselines")
+        return Decision(target, baseline, False, "no edge found: no candidate was tried, only baselines")
+    name = candidate_of(evaluation, known)
+    edge = _edge(evaluation, name, known, 1 - (1 - level) / tried, tried)
+    checks = (edge, *_coverage(known), *_others(known))
     if evaluation.labels.min() == evaluation.labels.max():
         why = f"the outcome is constant ({evaluation.labels[0]:g}) in all {len(evaluation.labels)} test rows"
-        return Decision(evaluation.target, baseline, False, f"no edge found: {why}")
-    best = evaluation.score(evaluation.best_candidate)
-    told = _told(best, evaluation, 1 - (1 - level) / tried, tried)
-    if leaks:
-        return Decision(evaluation.target, baseline, False, f"refused: {leaks[0]}")
-    if not best.difference.low > 0:
-        why = f"no edge found: {told}; an edge needs the lower end above 0"
-        return Decision(evaluation.target, baseline, False, why)
-    if shuffled:
-        return Decision(evaluation.target, baseline, False, f"refused: {shuffled}")
-    return Decision(evaluation.target, best.model, True, f"edge found: {told}")
+        return Decision(target, baseline, False, f"no edge found: {why}", checks, name)
+    leaks = next((check for check in checks if check.name == "leaks" and not check.passed), None)
+    failed = leaks or next((check for check in checks if not check.passed), None)
+    if failed is None:
+        return Decision(target, name, True, f"edge found: {edge.text}", checks, name)
+    if failed is edge:
+        why = f"no edge found: {edge.text}; an edge needs the lower end above 0"
+        return Decision(target, baseline, False, why, checks, name)
+    return Decision(target, baseline, False, f"refused: {failed.text}", checks, name)
 
 
-def _told(best: Score, evaluation: Evaluation, level: float, tried: int) -> str:
+def _edge(evaluation: Evaluation, name: str, evidence: Evidence, level: float, tried: int) -> Check:
+    how = f"{100 * level:g} % interval for {tried} candidate{'s' * (tried > 1)}, {evaluation.bootstrap.blocks} blocks"
+    if evidence.objective == "trade":
+        more = evidence.earned[name]
+        value, low, high = (1e4 * x for x in (more.value, more.low, more.high))
+        told = f"following {name} earns {value:+.3f} bp a row more after costs than the best baseline"
+        return Check("edge", more.low > 0, f"{told} [{low:+.3f}, {high:+.3f}] ({how})")
+    score = evaluation.score(name)
+    return Check("edge", score.difference.low > 0, _told(score, evaluation, how))
+
+
+def _told(best: Score, evaluation: Evaluation, how: str) -> str:
     base = abs(evaluation.score(best.baseline).value.value) or 1.0
     gain, low, high = (100 * x / base for x in (best.difference.value, best.difference.low, best.difference.high))
     which = "better" if gain > 0 else "worse"
-    how = f"{100 * level:g} % interval for {tried} candidate{'s' * (tried > 1)}, {evaluation.bootstrap.blocks} blocks"
     interval = f"[{low:+.3f} %, {high:+.3f} %]"
     return f"{best.model} is {abs(gain):.3f} % {which} in {best.metric} than {best.baseline} {interval} ({how})"
 
 
-def trading(
-    evaluation: Evaluation, model: str, costs: Costs, *, returns: Float, level: float, moved: float = 1.0
-) -> Trading:
-    """Return what following a model would have earned out of sample, before and after costs.
-
-    The side is the sign of what the model says less what the simplest baseline says; equal means no trade.
-
-    Args:
-        evaluation: of one target.
-        model: the model to follow.
-        costs: per side.
-        returns: the log returns of the test rows (m).
-        level: of the interval.
-        moved: which share of all rows these are; on the others the price stays and a trade earns 0.
-    """
-    sides = np.sign(evaluation.said[model] - evaluation.said[evaluation.baselines[0]])
-    earned = (sides * returns)[sides != 0]
-    if not len(earned):
-        nothing = Interval(0.0, 0.0, 0.0)
-        return Trading(model, 0, nothing, nothing, costs.round_trip)
-    like = evaluation.bootstrap
-    resampled = BlockBootstrap(
-        len(earned), block=like.block, resamples=like.resamples, seed=like.seed, overlap=like.overlap
-    )
-    told = resampled.interval(earned, level)
-    gross = Interval(moved * told.value, moved * told.low, moved * told.high)
-    cost = costs.round_trip
-    return Trading(model, len(earned), gross, Interval(gross.value - cost, gross.low - cost, gross.high - cost), cost)
+def _coverage(evidence: Evidence) -> Sequence[Check]:
+    found, asked = evidence.coverage, evidence.coverage_asked
+    if found is None or math.isnan(found.value):
+        return ()
+    ends = (found.value, found.value) if math.isnan(found.low) else (found.low, found.high)
+    good = ends[0] <= asked + COVERAGE_BOUND and ends[1] >= asked - COVERAGE_BOUND
+    told = f"{found.value:.1%} of outcomes [{ends[0]:.1%}, {ends[1]:.1%}] were inside the {asked:.0%} intervals"
+    return (Check("coverage", good, f"{told}, bound +-{COVERAGE_BOUND:.0%}"),)
 
 
-def _bp(value: float) -> str:
-    return f"{value * 1e4:.2f}"
+def _others(evidence: Evidence) -> Sequence[Check]:
+    return [Check(name, not why, why or "holds") for name, why in evidence.refusals.items()]

@@ -4,6 +4,9 @@ The squared error decides for returns. It is least for the expected return, whic
 The absolute error is least for the median: where prices move in ticks and half of the short returns are 0, the median
 is 0 whatever is known, and no forecast can ever beat "the price stays". The difference of two squared errors,
 2 r (p - q) + q^2 - p^2, has tails no heavier than those of the return r, as the forecasts p and q are bounded.
+
+For volatilities the absolute error decides: models answer with the median. For classes it is the log loss.
+Numbers that are no mean over rows are in `tapeline.learning.measures`.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ import numpy as np
 
 from tapeline.types import Float
 
+TINY = 1e-12
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -25,14 +30,40 @@ class Metric:
     sign: int = -1
 
 
+def chances(labels: Float, said: Float) -> Float:
+    """Return the probability of each class (n x classes), also where only that of a rise was said (n)."""
+    return np.column_stack((1 - said, said)) if said.ndim == 1 else said
+
+
+def came(labels: Float, said: Float) -> Float:
+    """Return which class came, as 0 and 1 (n x classes)."""
+    return np.eye(chances(labels, said).shape[1])[labels.astype(np.int64)]
+
+
+def _log_loss(labels: Float, said: Float) -> Float:
+    hit = chances(labels, said)[np.arange(len(labels)), labels.astype(np.int64)]
+    return -np.log(np.maximum(hit, TINY))
+
+
+def _right(labels: Float, said: Float) -> Float:
+    likeliest = said > 0.5 if said.ndim == 1 else said.argmax(axis=1)
+    return np.asarray(likeliest == labels, np.float64)
+
+
+def _brier(labels: Float, said: Float) -> Float:
+    square: Float = (chances(labels, said) - came(labels, said)) ** 2
+    return square.sum(axis=1) / 2 if said.ndim == 1 else square.sum(axis=1)
+
+
+_SQUARED = Metric("mse", lambda labels, said: (labels - said) ** 2)
+_ABSOLUTE = Metric("mae", lambda labels, said: np.abs(labels - said))
+_CLASSES = (Metric("log_loss", _log_loss), Metric("accuracy", _right, sign=1), Metric("brier", _brier))
+
 METRICS: Mapping[str, tuple[Metric, ...]] = {
-    "return": (
-        Metric("mse", lambda labels, said: (labels - said) ** 2),
-        Metric("mae", lambda labels, said: np.abs(labels - said)),
-    ),
-    "direction": (
-        Metric("log_loss", lambda labels, said: -np.log(np.where(labels > 0, said, 1 - said))),
-        Metric("accuracy", lambda labels, said: ((said > 0.5) == (labels > 0)).astype(np.float64), sign=1),
-    ),
+    "return": (_SQUARED, _ABSOLUTE),
+    "direction": _CLASSES,
+    "direction3": _CLASSES,
+    "barrier": _CLASSES,
+    "volatility": (_ABSOLUTE, _SQUARED),
 }
-"""The metrics of each target; the first decides the gate."""
+"""The metrics of each target that can be evaluated; the first decides the gate."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
-from tapeline.types import Float
+from tapeline.types import Float, Int
 
 _CHUNK = 1 << 22
 
@@ -55,16 +56,22 @@ class BlockBootstrap:
         self.seed = seed
 
     def means(self, values: Float) -> Float:
-        """Return the mean of each resample (resamples); the same draws for every column of the same length."""
-        wrapped = np.concatenate(([0.0], np.cumsum(np.concatenate((values, values[: self.block - 1])))))
-        sums = wrapped[self.block :] - wrapped[: -self.block]
+        """Return the mean of each resample: of one column (m -> resamples), or of several (m x c -> resamples x c).
+
+        The draws are the same for every column of the same length.
+        """
+        wrapped = np.concatenate((values, values[: self.block - 1]))
+        total = np.concatenate((np.zeros((1, *values.shape[1:])), np.cumsum(wrapped, axis=0)))
+        sums = total[self.block :] - total[: -self.block]
+        parts = [_summed(sums, draws) for draws in self._draws()]
+        return np.concatenate(parts) / (self.blocks * self.block)
+
+    def _draws(self) -> Iterator[Int]:
+        """Yield where the blocks of some resamples begin (resamples x blocks), a part at a time."""
         generator = np.random.default_rng(self.seed)
         step = max(1, _CHUNK // self.blocks)
-        parts = []
         for start in range(0, self.resamples, step):
-            draws = generator.integers(0, self.rows, (min(step, self.resamples - start), self.blocks))
-            parts.append(sums[draws].sum(axis=1))
-        return np.concatenate(parts) / (self.blocks * self.block)
+            yield generator.integers(0, self.rows, (min(step, self.resamples - start), self.blocks))
 
     def interval(self, values: Float, level: float) -> Interval:
         """Return the mean of ``values`` with its two-sided interval at ``level``; NaN bounds with one block."""
@@ -73,8 +80,14 @@ class BlockBootstrap:
             return Interval(value, value, value)
         if self.blocks < 2:
             return Interval(value, math.nan, math.nan)
+        return self.around(value, self.means(values), level)
+
+    def around(self, value: float, resampled: Float, level: float) -> Interval:
+        """Return the two-sided interval of any number, from what it is in each resample."""
+        if self.blocks < 2 or not math.isfinite(value):
+            return Interval(value, math.nan, math.nan)
         tail = (1 - level) / 2
-        low, high = np.quantile(self.means(values), (tail, 1 - tail))
+        low, high = np.quantile(resampled, (tail, 1 - tail))
         wider = self._widening(tail)
         return Interval(value, value - (value - float(low)) * wider, value + (float(high) - value) * wider)
 
@@ -82,6 +95,17 @@ class BlockBootstrap:
         few = student_quantile(1 - tail, self.blocks - 1) / NormalDist().inv_cdf(1 - tail)
         kept = 1 - (self.overlap**2 - 1) / (3 * self.block * self.overlap)
         return few * math.sqrt(self.blocks / (self.blocks - 1) / max(kept, 0.5))
+
+
+def _summed(sums: Float, draws: Int) -> Float:
+    """Return the sum of the blocks of each resample; for several columns at once, as one sparse product."""
+    if sums.ndim == 1:
+        return np.asarray(sums[draws].sum(axis=1), np.float64)
+    from scipy.sparse import csr_array
+
+    ends = np.arange(0, draws.size + 1, draws.shape[1])
+    counts = csr_array((np.ones(draws.size), draws.ravel(), ends), shape=(len(draws), len(sums)))
+    return np.asarray(counts @ sums, np.float64)
 
 
 def student_quantile(p: float, degrees: int) -> float:

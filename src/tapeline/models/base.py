@@ -13,7 +13,7 @@ import json
 import math
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -42,6 +42,17 @@ class Explanation:
     unit: str
 
 
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What a number of a model may be when it is tuned; ``usual`` is what it is otherwise."""
+
+    low: float
+    high: float
+    usual: float
+    log: bool = False
+    whole: bool = False
+
+
 class Model(ABC):
     """Learn from rows, answer for each row, and be saved as JSON.
 
@@ -54,6 +65,8 @@ class Model(ABC):
         timed: whether the time of day (share of the UTC day, 0 to 1) is added as last input.
         by_default: whether a training run tries it without being asked for it by name.
         extra: the extra of this package it needs, if any.
+        space: what may be tuned, by name.
+        chosen: what was chosen by tuning, by name.
 
     A model carries its own preprocessing, learns the same from the same rows and seed, and predicts a row to the same
     bits alone and among others. It keeps nothing between two calls: what it must remember stands in its window.
@@ -66,6 +79,8 @@ class Model(ABC):
     timed: ClassVar[bool] = False
     by_default: ClassVar[bool] = True
     extra: ClassVar[str] = ""
+    space: ClassVar[Mapping[str, Range]] = {}
+    chosen: ClassVar[Mapping[str, float]] = {}
 
     @abstractmethod
     def fit(

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tapeline.errors import InputError
-from tapeline.models.base import Explanation, State
+from tapeline.models.base import Explanation, Range, State
 from tapeline.models.goals import Goal
 from tapeline.models.scored import Lesson, Scored
 from tapeline.types import Float
@@ -49,6 +49,13 @@ class _Boosting(Scored):
 
     name = "lightgbm"
     rounds: ClassVar[int] = 200
+    space = {
+        "learning_rate": Range(0.01, 0.3, 0.05, log=True),
+        "num_leaves": Range(3, 63, 15, log=True, whole=True),
+        "lambda_l2": Range(0.01, 1000.0, 1.0, log=True),
+        "feature_fraction": Range(0.2, 1.0, 0.8),
+        "bagging_fraction": Range(0.4, 1.0, 0.8),
+    }
 
     @classmethod
     def largest(cls, rows: int) -> int:
@@ -60,7 +67,7 @@ class _Boosting(Scored):
         """Boost; with late rows, stop where 30 more trees do not help on them."""
         import lightgbm
 
-        parameters = _parameters(early.goal, len(early.rows), early.seed)
+        parameters = _parameters(early.goal, len(early.rows), early.seed) | cls.chosen
         data = _data(early, parameters)
         if late is None:
             return _grown(lightgbm.train(parameters, data, size), size)

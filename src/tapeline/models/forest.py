@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tapeline.models.base import State
+from tapeline.models.base import Range, State
 from tapeline.models.goals import Goal
 from tapeline.models.onnx_graph import Graph
 from tapeline.models.onnx_trees import mean_of_trees
@@ -48,6 +48,10 @@ class _RandomForest(Scored):
 
     name = "forest"
     by_default = False
+    space = {
+        "leaf_share": Range(0.002, 0.1, 0.02, log=True),
+        "inputs_share": Range(0.1, 1.0, 1 / 3),
+    }
 
     @classmethod
     def largest(cls, rows: int) -> int:
@@ -60,9 +64,10 @@ class _RandomForest(Scored):
         from sklearn.ensemble import RandomForestRegressor
 
         rows = len(early.rows)
-        leaf, drawn = max(5, rows // 50), max(10, round(0.6 * rows))
+        share, inputs = cls.chosen.get("leaf_share", 0.02), cls.chosen.get("inputs_share", 1 / 3)
+        leaf, drawn = max(5, int(rows * share + 1e-9)), max(10, round(0.6 * rows))
         forest = RandomForestRegressor(
-            size, min_samples_leaf=leaf, max_features=1 / 3, max_samples=drawn, random_state=early.seed
+            size, min_samples_leaf=leaf, max_features=inputs, max_samples=drawn, random_state=early.seed
         )
         forest.fit(early.rows, _wanted(early.goal, early.learnt), sample_weight=early.weights)
         trees = [tree.tree_ for tree in forest.estimators_]

@@ -143,9 +143,13 @@ def class_shares(labels: Float, classes: int) -> list[float]:
 
 
 def floored(volatility: Float) -> Float:
-    """Return volatilities of which none is below a tenth of the median positive one: 0 has no logarithm."""
+    """Return volatilities with a number in place of 0, which has no logarithm.
+
+    It is a tenth of the median positive one, or the least positive one if that is less.
+    """
     positive = volatility[volatility > 0]
-    return np.maximum(volatility, 0.1 * float(np.median(positive)) if len(positive) else 1e-9)
+    least = min(0.1 * float(np.median(positive)), float(positive.min())) if len(positive) else 1e-9
+    return np.maximum(volatility, least)
 
 
 def softmax(scores: Float) -> Float:

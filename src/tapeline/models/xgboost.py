@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tapeline.errors import InputError
-from tapeline.models.base import Explanation, State
+from tapeline.models.base import Explanation, Range, State
 from tapeline.models.extras import optional
 from tapeline.models.goals import Goal
 from tapeline.models.scored import Lesson, Scored
@@ -51,6 +51,13 @@ class _XGBoost(Scored):
     rounds: ClassVar[int] = 200
     by_default = False
     extra = "xgboost"
+    space = {
+        "eta": Range(0.01, 0.3, 0.05, log=True),
+        "max_depth": Range(2, 8, 4, whole=True),
+        "lambda": Range(0.01, 1000.0, 1.0, log=True),
+        "subsample": Range(0.4, 1.0, 0.8),
+        "colsample_bynode": Range(0.2, 1.0, 0.8),
+    }
 
     @classmethod
     def largest(cls, rows: int) -> int:
@@ -61,7 +68,7 @@ class _XGBoost(Scored):
     def train(cls, early: Lesson, late: Lesson | None, size: int) -> Trees:
         """Boost; with late rows, stop where 30 more trees do not help on them."""
         library = _library()
-        parameters = _parameters(early.goal, len(early.rows), early.seed)
+        parameters = _parameters(early.goal, len(early.rows), early.seed) | cls.chosen
         data = _data(early)
         if late is None:
             return _grown(library.train(parameters, data, size), size)

@@ -48,6 +48,7 @@ class Drift:
         tail: the share outside the reference's 0.5 % and 99.5 % quantiles, as a multiple of that in the reference.
         missing: the share of unknown numbers now.
         missing_before: the share of unknown numbers in the reference.
+        outside: the share of known numbers beyond everything in the reference; NaN where none is known.
         level: what all of that amounts to.
     """
 
@@ -58,6 +59,7 @@ class Drift:
     tail: float
     missing: float
     missing_before: float
+    outside: float
     level: Level
 
 
@@ -103,6 +105,7 @@ class DriftDetector:
             np.searchsorted(edges, column).astype(np.int64)
             for edges, column in zip(self._edges, reference.T, strict=True)
         ]
+        self._ranges = [_range(column) for column in reference.T]
         self._quantile = 1 - false_alarms / (3 * max(1, len(columns)))
         self._block, self._resamples, self._seed = block, resamples, seed
         self._chance: dict[int, list[Float]] = {}
@@ -147,7 +150,12 @@ class DriftDetector:
         )
         words: tuple[Level, ...] = ("none", "moderate", "major")
         shares = (float(now[-1] / now.sum()), float(before[-1] / before.sum()))
-        return Drift(self.columns[at], psi, kl, ks, tail, *shares, words[level])
+        return Drift(self.columns[at], psi, kl, ks, tail, *shares, self._outside(at, column), words[level])
+
+    def _outside(self, at: int, column: Float) -> float:
+        known = column[np.isfinite(column)]
+        low, high = self._ranges[at]
+        return float(((known < low) | (known > high)).mean()) if len(known) else math.nan
 
     def _by_chance(self, at: int, size: int) -> Float:
         """Return what PSI, distance and tail reach by chance in so many rows, drawn from the reference in blocks."""
@@ -171,6 +179,12 @@ class DriftDetector:
 
 def _hours(as_of: Int) -> Int:
     return as_of % DAY // HOUR
+
+
+def _range(column: Float) -> tuple[float, float]:
+    """Return the least and the greatest number; NaN, which nothing is beyond, where none is known."""
+    known = column[np.isfinite(column)]
+    return (float(known.min()), float(known.max())) if len(known) else (math.nan, math.nan)
 
 
 def _edges(column: Float) -> Float:

@@ -6,6 +6,7 @@ Place, ... -> Ingest -> Writer (Keeper: one transaction a commit) -> Hub -> page
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -17,9 +18,12 @@ from tapeline.errors import StoreLocked, StoreUnavailable
 from tapeline.hub import Committed, Hub
 from tapeline.ingest.base import Place
 from tapeline.ingest.bounds import Bounds
+from tapeline.ingest.steady import SteadyClock
 from tapeline.ingest.venues import Ingest
+from tapeline.monitor.health import HealthLog, history_of, with_reasons
 from tapeline.registry import Registry
 from tapeline.runners.keeper import Keeper
+from tapeline.runners.monitors import drift_status
 from tapeline.runners.owner import owning, told
 from tapeline.runners.report import Rates, report
 from tapeline.runners.writer import Writer
@@ -46,8 +50,10 @@ class Embedded:
         hub: is told what was committed.
         watcher: is told the same, before the hub.
         url: where the process answers; noted beside the database.
-        key: what it asks of commands that read the database through it; noted there too.
         seed: of the waits between attempts to connect.
+
+    Attributes:
+        key: what the API asks of commands that read the database through it; noted beside it, for its owner alone.
     """
 
     def __init__(
@@ -59,19 +65,19 @@ class Embedded:
         hub: Hub | None = None,
         watcher: Callable[[Committed], None] = lambda committed: None,
         url: str = "",
-        key: str = "",
         seed: int = 0,
     ) -> None:
         self.hub = Hub() if hub is None else hub
         self.settings = settings
-        self._clock = SystemClock() if clock is None else clock
+        self._clock = SteadyClock(SystemClock() if clock is None else clock)
         self._watcher = watcher
-        self._url, self._key = url, key
+        self._url, self.key = url, secrets.token_urlsafe(32)
         self._store: DuckDBStore | None = None
         self.writer = Writer(self._open, settings, clock=self._clock, publish=self._publish)
         bounds = Bounds.of(settings)
         self.ingest = Ingest(followed, self.writer, clock=self._clock, bounds=bounds, seed=seed, live=self.writer.live)
         self._rates = Rates()
+        self._health = HealthLog(history_of(settings.db), clock=self._clock)
         self._started = self._clock.now()
         self._owned = ExitStack()
 
@@ -98,7 +104,7 @@ class Embedded:
             await self.writer.start()
         except StoreLocked as error:
             raise told(self.settings.db, error) from error
-        self._owned.enter_context(owning(self.settings.db, self._url, clock=self._clock, key=self._key))
+        self._owned.enter_context(owning(self.settings.db, self._url, clock=self._clock, key=self.key))
         self.hub.expect(await self.writer.call(_outstanding))
         return self
 
@@ -112,7 +118,7 @@ class Embedded:
     def announce(self, url: str) -> None:
         """Note beside the database where this process answers."""
         self._owned.close()
-        self._owned.enter_context(owning(self.settings.db, url, clock=self._clock, key=self._key))
+        self._owned.enter_context(owning(self.settings.db, url, clock=self._clock, key=self.key))
 
     async def run(self) -> None:
         """Follow until cancelled, or until every connection was refused for good.
@@ -130,14 +136,20 @@ class Embedded:
         loop = asyncio.get_running_loop()
         while True:
             self._rates.sample(loop.time(), self.writer.keeper.facts)
-            self.hub.set_status(self.status())
+            status = self.status()
+            self.hub.set_status(status)
+            self._health.take(status["health"], status["reasons"])
             await asyncio.sleep(STATUS_EVERY)
 
     def status(self) -> dict[str, Any]:
         """Return how it is: venues, instruments, latency by stage, queue, memory, health."""
         statuses, timeframes = self.ingest.statuses, self.settings.timeframes
         told_of = report(self.writer, statuses, timeframes, self._rates, clock=self._clock, started=self._started)
-        return told_of | {"shed": {"stream": self.hub.lagged}}
+        found = self.hub.monitored
+        problems = [*(found.reasons if found else ()), *([self._health.problem] if self._health.problem else ())]
+        health, reasons = with_reasons(told_of["health"], told_of["reasons"], problems)
+        more = {"health": health, "reasons": reasons, "drift": drift_status(found)}
+        return told_of | more | {"shed": {"stream": self.hub.lagged}}
 
     async def promote(self, name: str, version: str) -> None:
         """Let a model version answer from the next candle on.

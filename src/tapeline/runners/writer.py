@@ -147,7 +147,7 @@ class Writer:
         Raises:
             StoreUnavailable: the database cannot be had now.
         """
-        return await self.call(lambda keeper: keeper.standing(instrument))
+        return await self._ask(lambda keeper: keeper.standing(instrument))
 
     async def give_up(self, missing: Missing) -> None:
         """Decide that the venue cannot give these ids any more.
@@ -155,7 +155,7 @@ class Writer:
         Raises:
             StoreUnavailable: the database cannot be had now.
         """
-        await self.call(lambda keeper: keeper.give_up(missing))
+        await self._ask(lambda keeper: keeper.give_up(missing))
 
     def live(self, instrument: str, up: bool) -> None:
         """Tell whether we would know of a trade of an instrument: only then is silence a quiet market."""
@@ -188,6 +188,15 @@ class Writer:
             self._jobs.put(None)
             await self._ended.wait()
             self._thread.join()
+
+    async def _ask(self, function: Callable[[Keeper], Answer]) -> Answer:
+        """Call a function for ingest: to it, all trouble of the database is something that passes."""
+        try:
+            return await self.call(function)
+        except StoreError as error:
+            if error.retryable:
+                raise
+            raise StoreUnavailable("writer", f"got no answer: {error}") from error
 
     def _put(self, function: Callable[[Keeper], Answer]) -> asyncio.Future[Answer]:
         assert self._loop is not None, "start() was not called"

@@ -26,9 +26,8 @@ const second = (at: number): UTCTimestamp => (at / 1000) as UTCTimestamp;
 const FUTURE = 12;
 
 export interface ChartEvents {
-  /** The left edge came near: how many candles are left of it. */
-  nearStart(left: number): void;
-  hover(index: number | null): void;
+  moved: () => void;
+  hover: (index: number | null) => void;
 }
 
 export class ChartView {
@@ -115,6 +114,12 @@ export class ChartView {
     this.chart.timeScale().setVisibleLogicalRange({ from: range.to - (range.to - range.from) * factor, to: range.to });
   }
 
+  /** Whether less than what is seen is left before the first candle. */
+  nearStart(): boolean {
+    const range = this.chart.timeScale().getVisibleLogicalRange();
+    return range !== null && this.book.bars.length > 0 && range.from < range.to - range.from;
+  }
+
   /** The instants at the edges of what is seen, ms. */
   visible(): { from: number; to: number } | null {
     const range = this.chart.timeScale().getVisibleRange();
@@ -155,8 +160,8 @@ export class ChartView {
   }
 
   private listen(): void {
-    this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
-      if (range && this.book.bars.length) this.events.nearStart(range.from - (range.to - range.from));
+    this.chart.timeScale().subscribeVisibleLogicalRangeChange(() => {
+      this.events.moved();
     });
     this.chart.subscribeCrosshairMove((move) => {
       this.events.hover(move.logical === undefined || !move.point ? null : Math.round(move.logical));
@@ -224,7 +229,7 @@ function options(palette: Palette): Parameters<IChartApi["applyOptions"]>[0] {
       rightOffset: FUTURE,
       barSpacing: 8,
       minBarSpacing: 0.002,
-      enableConflation: true,
+      enableConflation: false,
       allowShiftVisibleRangeOnWhitespaceReplacement: true,
     },
   };

@@ -24,14 +24,21 @@ export function chartPanel(context: Context): ChartPanel {
   const chosen = h("div", { class: "legend-indicators" });
   let hovered: number | null = null;
   const view = new ChartView(host, session.book, {
-    nearStart: (left) => {
-      if (left < 50) void session.older();
+    moved: () => {
+      void older();
     },
     hover: (index) => {
       hovered = index;
       showLegend();
     },
   });
+  let asking = false;
+  const older = async (): Promise<void> => {
+    if (asking) return;
+    asking = true;
+    while (view.nearStart() && (await session.older()));
+    asking = false;
+  };
   const showLegend = (): void => {
     drawLegend(legend, barAt(session, hovered), context);
     drawChosen(chosen, view, barAt(session, hovered));

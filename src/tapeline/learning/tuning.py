@@ -1,0 +1,216 @@
+"""Tuning: a model whose `fit` looks for its numbers inside the rows it is given, and nowhere else.
+
+So a tuned model walks forward like any other: every fold has a search of its own, which never sees the test part. What
+it saves is the plain model with the numbers it chose.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, ClassVar, Self, cast
+
+import numpy as np
+
+from tapeline.learning.metrics import METRICS
+from tapeline.models.base import Explanation, Model, Range, State
+from tapeline.types import Float
+
+_STARTUP = 10
+_SPLITS = 2
+
+
+class Tuned(Model):
+    """A model with a search before it; made by `tuned`.
+
+    Attributes:
+        kind: the model that is tuned.
+        trials: how many sets of numbers are tried.
+        share: the share of the rows that each of two validation parts takes.
+        storage: where Optuna keeps the trials.
+    """
+
+    kind: ClassVar[type[Model]]
+    trials: ClassVar[int]
+    share: ClassVar[float]
+    storage: ClassVar[Any]
+    by_default = False
+
+    def __init__(self) -> None:
+        self.inner: Model | None = None
+
+    def fit(
+        self,
+        rows: Float,
+        labels: Float,
+        *,
+        seed: int,
+        overlap: int = 1,
+        past: int = -1,
+        weights: Float | None = None,
+    ) -> Self:
+        """Search, then fit with the best numbers on all rows."""
+        asked = {"seed": seed, "overlap": overlap, "past": past}
+        best = self._search(rows, labels, asked)
+        more = {} if weights is None else {"weights": weights}
+        self.inner = variant(self.kind, best)().fit(rows, labels, **asked, **more)
+        return self
+
+    def _search(self, rows: Float, labels: Float, asked: dict[str, int]) -> dict[str, float]:
+        """Try numbers on two later parts of the rows; the usual ones first, so that tuning cannot do worse there."""
+        import optuna
+
+        study = _study(self, rows, labels, asked["seed"])
+        while (done := _done(study)) < self.trials:
+            study.sampler = optuna.samplers.TPESampler(seed=asked["seed"] + done, n_startup_trials=_STARTUP)
+            if done == 0:
+                study.enqueue_trial({name: span.usual for name, span in self.kind.space.items()})
+            trial = study.ask()
+            chosen = {name: _drawn(trial, name, span) for name, span in self.kind.space.items()}
+            losses: list[float] = []
+            for early, late in inner_splits(len(rows), asked["overlap"], self.share):
+                model = variant(self.kind, chosen)().fit(rows[early], labels[early], **asked)
+                losses.append(self._loss(model.predict(rows[late]), labels[late]))
+                trial.report(float(np.mean(losses)), len(losses))
+                if len(losses) < _SPLITS and trial.should_prune():
+                    study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                    break
+            else:
+                study.tell(trial, float(np.mean(losses)))
+        return {name: float(value) for name, value in study.best_params.items()}
+
+    def _loss(self, said: Float, labels: Float) -> float:
+        metric = METRICS[self.target][0]
+        return -metric.sign * float(metric.rows(labels, said).mean())
+
+    def predict(self, rows: Float) -> Float:
+        """Return what the tuned model says."""
+        return self._fitted.predict(rows)
+
+    def explain(self, row: Float) -> Explanation:
+        """Return what the tuned model says of itself."""
+        return self._fitted.explain(row)
+
+    def state(self) -> State:
+        """Return the state of the tuned model."""
+        return self._fitted.state()
+
+    def dump(self) -> bytes:
+        """Save as the plain model."""
+        return self._fitted.dump()
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Make it from the state of the tuned model."""
+        made = cls()
+        made.inner = cls.kind.from_state(state)
+        return made
+
+    @property
+    def _fitted(self) -> Model:
+        assert self.inner is not None
+        return self.inner
+
+
+def tuned(kind: type[Model], *, trials: int, share: float = 0.2, journal: Path | None = None) -> type[Tuned]:
+    """Return a model that is tuned before each fit.
+
+    Args:
+        kind: the model, with a `Model.space`.
+        trials: how many sets of numbers to try per fit.
+        share: of the rows for each of two validation parts.
+        journal: a file in which trials are kept, so that a killed search goes on; without it they are forgotten.
+    """
+    own = {
+        "name": f"{kind.name}_tuned",
+        "target": kind.target,
+        "window": kind.window,
+        "timed": kind.timed,
+        "extra": kind.extra,
+        "kind": kind,
+        "trials": trials,
+        "share": min(share, 0.4),
+        "storage": _storage(journal),
+    }
+    return cast("type[Tuned]", type(f"Tuned{kind.__name__}", (Tuned,), own))
+
+
+def variant(kind: type[Model], chosen: dict[str, float]) -> type[Model]:
+    """Return a model with numbers that were chosen."""
+    numbers = {name: int(value) if kind.space[name].whole else value for name, value in chosen.items()}
+    return type(kind.__name__, (kind,), {"chosen": numbers})
+
+
+def served(kind: type[Model]) -> type[Model]:
+    """Return the model that is saved and served: of a tuned one the plain one."""
+    return kind.kind if issubclass(kind, Tuned) else kind
+
+
+def inner_splits(rows: int, overlap: int, share: float) -> list[tuple[slice, slice]]:
+    """Return two pairs of a training and a later validation part; outcomes that overlap it are left out.
+
+    >>> inner_splits(100, 3, 0.2)
+    [(slice(0, 57, None), slice(60, 80, None)), (slice(0, 77, None), slice(80, 100, None))]
+    """
+    cuts = [math.floor(rows * (1 - share * left)) for left in range(_SPLITS, -1, -1)]
+    return [
+        (slice(0, max(1, start - overlap)), slice(start, end)) for start, end in zip(cuts, cuts[1:], strict=False)
+    ]
+
+
+def searches(kinds: Sequence[type[Model]]) -> list[dict[str, Any]]:
+    """Return what was searched: per model and fit its rows, trials, pruned trials, and the numbers chosen."""
+    import optuna
+
+    told = []
+    for kind in (kind for kind in kinds if issubclass(kind, Tuned)):
+        for name in sorted(study.study_name for study in optuna.get_all_study_summaries(kind.storage)):
+            if not name.startswith(f"{kind.target}-{kind.kind.name}-"):
+                continue
+            study = optuna.load_study(study_name=name, storage=kind.storage)
+            states = [trial.state.name for trial in study.trials]
+            found = {"trials": states.count("COMPLETE") + states.count("PRUNED"), "pruned": states.count("PRUNED")}
+            head = {"model": kind.name, "target": kind.target, "rows": study.user_attrs["rows"]}
+            told.append({**head, **found, "loss": study.best_value, "chosen": study.best_params})
+    return sorted(told, key=lambda one: (one["target"], one["model"], one["rows"], one["loss"]))
+
+
+def _storage(journal: Path | None) -> Any:
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if journal is None:
+        return optuna.storages.InMemoryStorage()
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    return optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
+
+
+def _study(model: Tuned, rows: Float, labels: Float, seed: int) -> Any:
+    """Return the study of exactly these rows: begun now, or by a run that was killed."""
+    import optuna
+
+    digest = blake2b(f"{seed} {model.share}".encode(), digest_size=8)
+    for column in (rows, labels):
+        digest.update(np.ascontiguousarray(column).tobytes())
+    study = optuna.create_study(
+        storage=model.storage,
+        study_name=f"{model.target}-{model.kind.name}-{digest.hexdigest()}",
+        load_if_exists=True,
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=_STARTUP // 2),
+    )
+    study.set_user_attr("rows", len(rows))
+    return study
+
+
+def _done(study: Any) -> int:
+    """Return how many trials ended; one that a kill cut off does not count and is tried again."""
+    return sum(trial.state.name in {"COMPLETE", "PRUNED"} for trial in study.get_trials(deepcopy=False))
+
+
+def _drawn(trial: Any, name: str, span: Range) -> float:
+    if span.whole:
+        return int(trial.suggest_int(name, int(span.low), int(span.high), log=span.log))
+    return float(trial.suggest_float(name, span.low, span.high, log=span.log))

@@ -1,0 +1,85 @@
+"""``tapeline serve`` as a user starts it, and commands beside a database that a running process owns."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from tests.stored import TRADED
+
+from tapeline.api.server import listen, serving
+from tapeline.cli.invocation import Invocation
+from tapeline.clock import SystemClock
+from tapeline.coverage import coverage
+from tapeline.errors import StoreLocked, UsageError
+from tapeline.remote import RemoteStore
+from tapeline.runners.owner import note_of, owning
+from tapeline.stores.duckdb import DuckDBStore
+
+
+def serve(*options: str) -> subprocess.Popen[str]:
+    program = Path(sys.executable).with_name("tapeline")
+    return subprocess.Popen([program, "serve", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_it_serves_a_stored_database_until_it_is_stopped(template: Path, tmp_path: Path) -> None:
+    shutil.copy(template, tmp_path / "tape.duckdb")
+    process = serve("--db", str(tmp_path / "tape.duckdb"), "--port", "0")
+    assert process.stdout is not None
+    address = process.stdout.readline().split()[0]
+    with httpx.Client(trust_env=False) as client:
+        found = client.get(f"{address}/v1/candles", params={"instrument": TRADED, "limit": 1}).json()
+        status = client.get(f"{address}/v1/status").json()
+    assert found["items"][0]["close"] > 0
+    assert status["reasons"] == ["a stored database: nothing is live"]
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_it_refuses_other_machines_without_a_token(template: Path) -> None:
+    process = serve("--db", str(template), "--host", "0.0.0.0")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "settings host: is open to others: expected a token, was '0.0.0.0'; set TAPELINE_TOKEN" in errors
+
+
+def test_an_address_in_use_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"address 127.0.0.1:{port}: cannot be had"):
+            listen("127.0.0.1", port)
+
+
+async def test_a_command_finds_the_owner_and_reads_through_it(app: FastAPI, store: DuckDBStore) -> None:
+    app.state.context.owner_key = "the key"
+
+    def read() -> None:
+        with Invocation(db=store.path).store() as found:
+            assert isinstance(found, RemoteStore)
+            assert [one.instrument for one in coverage(found)] == [TRADED, "ETH-USD.SIM"]
+        with (
+            pytest.raises(StoreLocked, match=r"ask it at http://127\.0\.0\.1"),
+            Invocation(db=store.path).store(read_only=False),
+        ):
+            pass
+
+    async with serving(app, listen("127.0.0.1", 0)) as address:
+        with owning(store.path, address, clock=SystemClock(), key="the key"):
+            note = note_of(store.path)
+            assert stat.S_IMODE(note.stat().st_mode) == 0o600
+            assert json.loads(note.read_bytes())["pid"] == os.getpid()
+            await asyncio.to_thread(read)
+    with pytest.raises(StoreLocked, match="is open"), Invocation(db=store.path).store():
+        pass
