@@ -46,7 +46,6 @@ ARGUMENTS: dict[str, Any] = {
     "model": "ridge+logistic",
     "cursor": "AAAA",
     "by": "day",
-    "by": "day",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,15 @@ def test_another_trade_under_a_known_id_is_a_conflict_and_kept_raw(tmp_path: Pat
     assert letter["kind"] == "conflict"
     assert b"'price': 1.0" in letter["raw"]
     assert verify(store, settings).to_json()["clean"]
+
+
+def test_a_trade_told_with_more_digits_of_its_time_is_a_repeat(tmp_path: Path, settings: Settings) -> None:
+    store = MemoryStore()
+    load(store, settings, write(tmp_path / "a.parquet", TAPE))
+    told = TAPE.take(slice(5, 7))
+    finer = replace(told, ts_event=told.ts_event + np.array([999, 1000]))
+    file = load(store, settings, write(tmp_path / "b.parquet", finer)).files[0]
+    assert (file.duplicates, file.conflicts) == (1, 1)
 
 
 def test_a_conflict_inside_one_file_is_told_too(tmp_path: Path, settings: Settings) -> None:

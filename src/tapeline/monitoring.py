@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tapeline.anomalies import Anomalies, anomalies
-from tapeline.clock import DAY
 from tapeline.config import Settings
 from tapeline.drift_watch import DriftWatch, ModelDrift
 from tapeline.outcomes import LiveError, live_errors, parted
@@ -14,7 +13,7 @@ from tapeline.stores import rows
 from tapeline.stores.base import Store
 from tapeline.tape import instruments
 
-_JUDGED, _JUDGED_OVER = 20_000, 7 * DAY
+_JUDGED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +83,6 @@ def monitored(
     timeframe = settings.timeframes[0]
     odd = tuple(anomalies(store, settings, name, timeframe) for name in names)
     drift = tuple(watch.measure(store, instrument))
-    said = store.read("predictions", instrument=instrument, start=now - _JUDGED_OVER, limit=_JUDGED)
+    said = store.read("predictions", instrument=instrument, limit=_JUDGED)
     errors = live_errors(store, rows.to_predictions(said), parted(store, by))
     return Monitored(now, drift, tuple(errors), odd)

@@ -1,62 +1,39 @@
 """Training: walk every model forward, let the gate decide, fit the champion on all rows.
 
-Pure: a dataset comes in, a report and artefacts go out. Storing and drawing them is the caller's business
-(`tapeline.registry`, `tapeline.learning.report`). The same dataset, settings and seed give the same bytes.
+Pure but for the folder it may be given to keep what is done: a dataset comes in, a report and artefacts go out. Storing
+and drawing them is the caller's business (`tapeline.registry`, `tapeline.learning.report`). The same dataset, settings
+and seed give the same bytes.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tapeline.errors import NotEnoughData, UnknownName, UsageError
-from tapeline.evaluate import Evaluation, evaluate
-from tapeline.learning.artifact import Artifact, code_version, content_hash
-from tapeline.learning.conformal import conformal_bounds, covered_share
+from tapeline.errors import NotEnoughData, UnknownName
+from tapeline.learning.artifact import Artifact, content_hash
+from tapeline.learning.checks import DataCheck
 from tapeline.learning.dataset import Dataset
-from tapeline.learning.fitting import fit
-from tapeline.learning.folds import WalkForward, split
-from tapeline.learning.gate import Costs, decide, trading
-from tapeline.learning.leaks import Leak, shuffled
-from tapeline.learning.metrics import METRICS
-from tapeline.learning.record import Outcome, report_record, settings_record
+from tapeline.learning.folds import split
+from tapeline.learning.kept import InFolder, InMemory
+from tapeline.learning.leaks import Leak
+from tapeline.learning.ordinary import ordinary_models
+from tapeline.learning.record import Found, Outcome, report_record, run_folder, settings_record
+from tapeline.learning.settings import TrainSettings
+from tapeline.learning.task import Task, count_tried, tunable
+from tapeline.learning.tuning import searches
 from tapeline.models.base import Model, find_models
-from tapeline.types import Float
+
+__all__ = ["Progress", "TrainSettings", "Training", "pick_models", "train"]
 
 Progress = Callable[[str, int, int], None]
 """Told what is done, how many steps are done, and of how many."""
 
-
-@dataclass(frozen=True, slots=True)
-class TrainSettings:
-    """How to train.
-
-    Attributes:
-        models: names of the candidates; None for all. Baselines always run.
-        main_target: whose champion the report names first.
-        plan: how the rows are cut in time.
-        costs: of trading.
-        level: of the intervals.
-        coverage: of the intervals of predictions.
-        seed: of all randomness.
-        resamples: of the bootstrap.
-        model_paths: files with a user's own models.
-    """
-
-    models: tuple[str, ...] | None = None
-    main_target: str = "return"
-    plan: WalkForward = field(default_factory=WalkForward)
-    costs: Costs = field(default_factory=Costs)
-    level: float = 0.95
-    coverage: float = 0.8
-    seed: int = 7
-    resamples: int = 2000
-    model_paths: tuple[str, ...] = ()
+_LIBRARY = {"xgboost": "xgboost"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,50 +61,63 @@ def train(
     *,
     models: Sequence[type[Model]] | None = None,
     leak_check: Callable[[], list[Leak]] | None = None,
+    data_checks: Sequence[DataCheck] | None = None,
     definition: str = "",
     progress: Progress = lambda text, done, total: None,
+    runs: Path | None = None,
 ) -> Training:
-    """Evaluate all models of both targets, decide, and fit the champions on all rows.
+    """Evaluate all models of all targets, decide, and fit the champions on all rows.
 
     Args:
         dataset: the rows.
         settings: how.
         models: the classes to run instead of those found by name; with at least one baseline per target.
         leak_check: run before anything is accepted, such as a call of `tapeline.learning.leaks.check_leaks`.
+        data_checks: what was checked of the data, for the record.
         definition: of the feature set, for the record.
         progress: told each step.
+        runs: the folder of runs: what is done is kept there at once, and the same run goes on with it after a kill.
 
     Raises:
         UnknownName: no model has a name asked for.
         UsageError: a setting makes no sense.
-        NotEnoughData: the rows are too few for the main target. Those for the other may be: then only it is left out,
+        NotEnoughData: the rows are too few for the main target. Those for another may be: then only it is left out,
             and the report says so.
     """
     asked = settings or TrainSettings()
-    _check(asked)
+    asked.check()
     chosen = pick_models(asked) if models is None else list(models)
-    split(dataset.for_target(asked.main_target), asked.plan)
-    tried = sum(not kind.baseline for kind in chosen)
-    files = tuple(f"{Path(path).name}@{content_hash(Path(path).read_bytes())[:12]}" for path in asked.model_paths)
-    told = asdict(replace(asked, model_paths=files))
+    folds = len(split(dataset.for_target(asked.main_target), asked.plan))
+    tried = count_tried(chosen, asked)
+    told = _told(asked)
     record = settings_record(dataset, told, chosen, definition)
     run = content_hash(json.dumps(record, sort_keys=True).encode())[:12]
-    step = _steps(progress, len(chosen) * asked.plan.folds)
+    work = None if runs is None else run_folder(runs, dataset, run) / "work"
+    step = _steps(progress, _count_steps(chosen, asked, folds))
     leaks = leak_check() if leak_check else None
+    refusals = _refusals(leaks, data_checks)
     outcomes, refused = {}, {}
-    for target in METRICS:
+    for target in asked.targets:
         kinds = [kind for kind in chosen if kind.target == target]
+        journal = None if work is None else work / f"tuning-{target}.log"
         try:
-            task = _Task.of(dataset, kinds, target, asked, max(1, tried), run)
+            kept = InMemory() if work is None else InFolder(work)
+            task = Task.of(
+                dataset, kinds, target, asked, tried=tried, run=run, kept=kept, journal=journal
+            )
         except NotEnoughData as error:
             refused[target] = str(error)
             continue
-        outcomes[target] = task.outcome(kinds, leaks or [], step)
-    return Training(run, dataset, record, report_record(run, dataset, told, outcomes, leaks, tried, refused), outcomes)
+        outcomes[target] = task.outcome(kinds, refusals, step)
+    searched = searches([kind for outcome in outcomes.values() for kind in outcome.kinds])
+    found = Found(run, dataset, told, outcomes, leaks, data_checks, tried, refused, searched)
+    return Training(run, dataset, record, report_record(found), outcomes)
 
 
 def pick_models(settings: TrainSettings) -> list[type[Model]]:
-    """Return the baselines and the candidates asked for, of both targets.
+    """Return the baselines and the candidates asked for, of all targets of a run.
+
+    With a sweep those run too that are no candidates by default, but for networks, which are asked for by name.
 
     Raises:
         UnknownName: no model has a name asked for.
@@ -137,23 +127,41 @@ def pick_models(settings: TrainSettings) -> list[type[Model]]:
     for name in settings.models or ():
         if name not in names:
             raise UnknownName(f"model {name}", "is not known", expected=f"one of {', '.join(names)}", was=name)
-    asked = settings.models
-    return [
-        kind
-        for kind in found.values()
-        if kind.target in METRICS
-        if kind.baseline or (kind.by_default if asked is None else kind.name in asked)
-    ]
+    return [kind for kind in found.values() if kind.target in settings.targets if _asked(kind, settings)]
 
 
-def _check(settings: TrainSettings) -> None:
-    for name in ("level", "coverage"):
-        if not 0 < getattr(settings, name) < 1:
-            raise UsageError(f"settings {name}", "is no share", expected="between 0 and 1", was=getattr(settings, name))
-    if settings.main_target not in METRICS:
-        raise UsageError("settings main_target", "is unknown", expected=" or ".join(METRICS), was=settings.main_target)
-    if not (math.isfinite(settings.costs.round_trip) and settings.costs.round_trip >= 0):
-        raise UsageError("settings costs", "are no costs", expected="finite and >= 0", was=settings.costs)
+def _asked(kind: type[Model], settings: TrainSettings) -> bool:
+    if kind.baseline:
+        return True
+    if settings.models is not None:
+        return kind.name in settings.models
+    if kind.by_default:
+        return True
+    return settings.sweep and (not kind.extra or find_spec(_LIBRARY.get(kind.extra, "-")) is not None)
+
+
+def _told(asked: TrainSettings) -> dict[str, Any]:
+    files = tuple(f"{Path(path).name}@{content_hash(Path(path).read_bytes())[:12]}" for path in asked.model_paths)
+    return asdict(replace(asked, model_paths=files))
+
+
+def _refusals(leaks: Sequence[Leak] | None, checks: Sequence[DataCheck] | None) -> dict[str, str]:
+    """Return by check why nothing may be promoted; what was not checked is not named."""
+    refusals = {}
+    if leaks is not None:
+        refusals["leaks"] = str(leaks[0]) if leaks else ""
+    if checks is not None:
+        refusals["data"] = ", ".join(f"data check {check.name}: {check.found}" for check in checks if not check.passed)
+    return refusals
+
+
+def _count_steps(kinds: Sequence[type[Model]], asked: TrainSettings, folds: int) -> int:
+    total = 0
+    for target in asked.targets:
+        ours = [kind for kind in kinds if kind.target == target]
+        total += (len(ours) + bool(asked.tune and tunable(ours))) * folds
+        total += len(ordinary_models(target)) if asked.sweep else 0
+    return total
 
 
 def _steps(progress: Progress, total: int) -> Callable[[str], None]:
@@ -165,80 +173,3 @@ def _steps(progress: Progress, total: int) -> Callable[[str], None]:
         progress(text, min(done, total), total)
 
     return step
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Task:
-    """One target of a run."""
-
-    whole: Dataset
-    dataset: Dataset
-    target: str
-    settings: TrainSettings
-    tried: int
-    run: str
-    evaluate: Callable[..., Evaluation]
-
-    @classmethod
-    def of(
-        cls, whole: Dataset, kinds: Sequence[type[Model]], target: str, settings: TrainSettings, tried: int, run: str
-    ) -> _Task:
-        data = whole.for_target(target, max((kind.window for kind in kinds), default=1))
-        folds = split(data, settings.plan)
-        bound = partial(evaluate, data, target, folds=folds, resamples=settings.resamples)
-        return cls(whole, data, target, settings, tried, run, bound)
-
-    def outcome(self, kinds: Sequence[type[Model]], leaks: Sequence[Leak], step: Callable[[str], None]) -> Outcome:
-        seed, level = self.settings.seed, self.settings.level
-        found = self.evaluate(kinds, seed=seed, level=level, tried=self.tried, progress=step)
-        decision = decide(found, level=level, tried=self.tried, leaks=leaks)
-        if decision.promoted:
-            why = self._in_noise(kinds, found, decision.champion)
-            decision = decide(found, level=level, tried=self.tried, shuffled=why)
-        follow = decision.champion if decision.promoted else found.best_candidate
-        returns = self.dataset.returns[found.rows]
-        moved = len(self.dataset) / len(self.whole)
-        earned = trading(found, follow, self.settings.costs, returns=returns, level=level, moved=moved)
-        residuals = found.labels - found.said[decision.champion]
-        coverage = self.settings.coverage
-        covered = covered_share(residuals, found.folds, coverage) if self.target == "return" else math.nan
-        kind = next(kind for kind in kinds if kind.name == decision.champion)
-        return Outcome(self.dataset, found, decision, earned, self._fitted(kind, residuals), covered)
-
-    def _in_noise(self, kinds: Sequence[type[Model]], found: Evaluation, champion: str) -> str:
-        """Walk the champion-to-be over shuffled outcomes, where nothing is to be found; say so if it finds it."""
-        noise = shuffled(self.dataset.labels(self.target), self.settings.seed)
-        again = [kind for kind in kinds if kind.baseline or kind.name == champion]
-        low = (
-            self.evaluate(again, seed=self.settings.seed, level=0.99, tried=1, labels=noise)
-            .score(champion)
-            .difference.low
-        )
-        return f"{champion} also finds an edge in shuffled outcomes: the procedure leaks" if low > 0 else ""
-
-    def _fitted(self, kind: type[Model], residuals: Float) -> Artifact:
-        data, settings = self.dataset, self.settings
-        model = fit(kind, data, seed=settings.seed)
-        unknown = (math.nan, math.nan)
-        low, high = conformal_bounds(residuals, settings.coverage) if kind.target == "return" else unknown
-        return Artifact(
-            instrument=data.instrument,
-            timeframe=data.timeframe,
-            horizon=data.horizon,
-            target=kind.target,
-            model=kind.name,
-            content=model.dump().decode(),
-            columns=data.columns,
-            feature_set=data.feature_set,
-            feature_version=data.feature_version,
-            low=low,
-            high=high,
-            coverage=settings.coverage,
-            trained_from=int(data.as_of[0]),
-            trained_to=int(data.known_at[-1]),
-            rows=len(data),
-            run=self.run,
-            data_hash=self.whole.digest(),
-            seed=settings.seed,
-            code_version=code_version(),
-        )

@@ -24,6 +24,7 @@ import { faint, readPalette, type Palette } from "./palette";
 
 const second = (at: number): UTCTimestamp => (at / 1000) as UTCTimestamp;
 const FUTURE = 12;
+const CROWDED = 0.5;
 
 export interface ChartEvents {
   moved: () => void;
@@ -40,6 +41,8 @@ export class ChartView {
   private palette: Palette;
   private zone: Zone = "utc";
   private futureEnd = -Infinity;
+  private crowded = false;
+  private drawnAt = -Infinity;
 
   constructor(
     host: HTMLElement,
@@ -88,7 +91,12 @@ export class ChartView {
     this.overlay.set({ bars: this.book.bars, step });
   }
 
+  /** Draw the running candle; where very many candles are held that is costly, and done less often. */
   drawRunning(): void {
+    const pause = this.crowded ? 5000 : this.book.bars.length / 100;
+    const now = performance.now();
+    if (now - this.drawnAt < pause) return;
+    this.drawnAt = now;
     this.put(this.book.running ?? undefined);
   }
 
@@ -159,8 +167,17 @@ export class ChartView {
     this.drawRunning();
   }
 
+  /** Many candles a pixel are drawn as one; the library then works through all of them with each update. */
+  private thin(): void {
+    const crowded = this.chart.timeScale().options().barSpacing < CROWDED;
+    if (crowded === this.crowded) return;
+    this.crowded = crowded;
+    this.chart.applyOptions({ timeScale: { enableConflation: crowded } });
+  }
+
   private listen(): void {
     this.chart.timeScale().subscribeVisibleLogicalRangeChange(() => {
+      this.thin();
       this.events.moved();
     });
     this.chart.subscribeCrosshairMove((move) => {

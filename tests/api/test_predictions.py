@@ -1,0 +1,76 @@
+"""Predictions over /v1 with what came of them, why they were made, and how well the model did."""
+
+from __future__ import annotations
+
+import httpx
+import numpy as np
+import pytest
+from tests.api.conftest import NAME
+from tests.stored import SETTINGS, TRADED
+
+from tapeline import query
+from tapeline.clock import format_time
+from tapeline.stores.duckdb import DuckDBStore
+
+
+async def test_each_prediction_has_the_outcome_that_its_candle_tells(
+    client: httpx.AsyncClient, store: DuckDBStore
+) -> None:
+    candles = query.candles(store, SETTINGS, TRADED, "1m").records
+    closes = {format_time(int(one["close_time"])): float(one["close"]) for one in candles}
+    found = (await client.get("/v1/predictions", params={"limit": 10_000})).json()["items"]
+    known = [row for row in found if row["outcome"]]
+    assert {row["target_time"] for row in known} == {row["target_time"] for row in found} & set(closes)
+    assert len(known) > 100
+    for row in known:
+        outcome = row["outcome"]
+        assert (outcome["price"], outcome["known_at"]) == (closes[row["target_time"]], row["target_time"])
+        assert outcome["value"] == pytest.approx(np.log(outcome["price"] / row["close"]))
+    assert all(row["outcome"] is None for row in found[-5:])
+
+
+async def test_a_prediction_is_explained_to_the_bit(client: httpx.AsyncClient) -> None:
+    made = (await client.get("/v1/predictions", params={"limit": 1})).json()["items"][0]
+    assert (await client.get(f"/v1/predictions/{made['id']}")).json() == made
+    told = (await client.get(f"/v1/predictions/{made['id']}/explain")).json()
+    assert told["matches"]
+    assert told["prediction"]["id"] == made["id"]
+    parts = told["explanation"]["targets"]["return"]
+    total = parts["base"] + sum(one["added"] for one in parts["contributions"])
+    assert total == pytest.approx(made["value"])
+
+
+async def test_live_error_is_measured_against_saying_nothing_moves(
+    client: httpx.AsyncClient, store: DuckDBStore
+) -> None:
+    found = (await client.get("/v1/predictions", params={"limit": 10_000})).json()["items"]
+    known = [row for row in found if row["outcome"] and row["outcome"]["complete"]]
+    came = np.array([row["outcome"]["value"] for row in known])
+    said = np.array([row["value"] for row in known])
+    (judged,) = (await client.get("/v1/errors", params={"instrument": TRADED})).json()["items"]
+    assert (judged["predictions"], judged["horizon"]) == (len(known), "5m")
+    assert judged["error"]["value"] == pytest.approx(np.abs(said - came).mean())
+    assert judged["baseline"]["value"] == pytest.approx(np.abs(came).mean())
+    assert judged["gain"]["low"] < judged["gain"]["value"] < judged["gain"]["high"]
+    assert judged["edge"] == (judged["gain"]["low"] > 0)
+    assert judged["inside"] == pytest.approx(np.mean([row["outcome"]["inside"] for row in known]))
+    hits = [row["outcome"]["hit"] for row in known if row["outcome"]["hit"] is not None]
+    assert judged["hit_rate"]["value"] == pytest.approx(np.mean(hits))
+
+
+async def test_late_predictions_do_not_count(client: httpx.AsyncClient, store: DuckDBStore) -> None:
+    before = (await client.get("/v1/errors")).json()["items"][0]
+    made = store.read("predictions")
+    late = made.set_column(made.schema.get_field_index("made_at"), "made_at", made["target_time"])
+    store.upsert("predictions", late.slice(10, 20))
+    after = (await client.get("/v1/errors")).json()["items"][0]
+    assert after["excluded"] == before["excluded"] + 20
+    assert after["predictions"] == before["predictions"] - 20
+
+
+async def test_models_tell_who_answers_and_how_it_came_to(client: httpx.AsyncClient) -> None:
+    found = (await client.get("/v1/models", params={"instrument": TRADED})).json()["items"]
+    assert {row["target"] for row in found} == {"return", "direction", "direction3", "regime", "anomaly"}
+    (one,) = (await client.get(f"/v1/models/{NAME}")).json()["items"]
+    assert (one["status"], one["horizon"]) == ("champion", "5m")
+    assert [event["event"].split()[0] for event in one["record"]["history"]] == ["registered", "promoted"]
