@@ -8,6 +8,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_MINIMUM := 0.9
+NPM := npm --prefix web --no-fund --no-audit --loglevel=error
+DIST := src/tapeline/web/dist/index.html
+PAGE := $(wildcard web/*.json web/*.ts web/*.html web/*.txt) $(shell find web/src web/public -type f)
 BENCHES := $(filter-out bench/results.py,$(sort $(wildcard bench/*.py)))
 
 # One environment only, ours, whatever is active around us; and never a Python fetched behind the user's back.
@@ -18,18 +21,36 @@ SYNC := $(UV) sync --frozen --inexact
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: run test test-services lint lint-ruff lint-types lint-imports format bench bench-smoke chaos docs clean help
+.PHONY: run test test-page test-services lint lint-ruff lint-types lint-imports lint-page format page pictures bench \
+	bench-smoke chaos docs clean help
 
-run: $(VENV)/.ready-base ## Live from Kraken, or from the simulated market where there is no network: open the address it prints
+run: $(VENV)/.ready-base $(DIST) ## Live from Kraken, or from the simulated market where there is no network: open the address it prints
 	@$(BIN)/tapeline up --demo-if-offline $(ARGS)
 
 test: $(VENV)/.ready-test ## All tests that need no server and no extra
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
-test-services: $(VENV)/.ready-services ## Tests of extras, of installations and of real servers
+test-page: web/node_modules/.ready ## Tests of the page's own parts (no browser)
+	$(NPM) test
+
+test-services: $(VENV)/.ready-services $(DIST) ## Tests of extras, of a real browser, of installations and of real servers
+	@test -x "$${CHROMIUM:-/usr/bin/chromium}" || (apt-get update -q && apt-get install -q -y --no-install-recommends chromium)
 	$(BIN)/pytest -m services $(ARGS)
 
-lint: lint-ruff lint-types lint-imports ## ruff, mypy --strict, the layers of imports
+page: $(DIST) ## Build the page into the package
+
+web/node_modules/.ready: web/package-lock.json
+	$(NPM) ci
+	@touch $@
+
+$(DIST): $(PAGE) web/node_modules/.ready
+	$(NPM) run --silent build
+
+pictures: $(VENV)/.ready-services $(DIST) ## Pictures of the page for the documentation
+	PYTHONPATH=. $(BIN)/python docs/page_pictures.py
+	$(BIN)/python docs/pictures.py
+
+lint: lint-ruff lint-types lint-imports lint-page ## ruff, mypy --strict, the layers of imports, the page's own linters
 
 lint-ruff: $(VENV)/.ready-lint
 	$(BIN)/ruff check
@@ -40,6 +61,9 @@ lint-types: $(VENV)/.ready-lint
 
 lint-imports: $(VENV)/.ready-lint
 	$(BIN)/lint-imports --no-logo
+
+lint-page: web/node_modules/.ready
+	$(NPM) run --silent check
 
 format: $(VENV)/.ready-lint ## Mend what ruff can mend
 	$(BIN)/ruff check --fix
@@ -60,7 +84,7 @@ docs: $(VENV)/.ready-docs ## Build the documentation into site/, strictly
 	$(BIN)/zensical build --clean --strict
 
 clean: ## Remove everything that make and the tools made, .venv too
-	rm -rf $(VENV) build dist site .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site src/tapeline/web/dist web/node_modules .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## List the targets

@@ -1,8 +1,9 @@
 """The API under load: predictions at 2,000 requests a second, 1,000 candles, 1,000 clients of a stream.
 
-The server is a process of its own that takes 10,000 trades a second meanwhile. Requests start by the clock, whether or
-not earlier ones were answered, and are timed from when they should have started, so that no wait is left out. Beside
-it, where it is installed, `mlflow models serve` of the same model on the same rows: both asked as fast as they answer.
+The server is another process; but for the predictions it stores 10,000 trades a second meanwhile. Requests start by
+the clock, whether or not earlier ones were answered, and are timed from when they should have started, so that no wait
+is left out. Beside it, where it is installed, `mlflow models serve` of the same model on the same rows: both asked as
+fast as they answer.
 """
 
 from __future__ import annotations
@@ -173,28 +174,33 @@ async def answers(port: int, request: bytes) -> None:
     raise TimeoutError(port)
 
 
-async def measure(address: str, model: dict[str, Any], *, smoke: bool) -> None:
+async def ask_predictions(address: str, model: dict[str, Any], *, smoke: bool) -> None:
     port = urlsplit(address).port or 0
     request = post("/predict/direction", {"symbol": NAME, "features": [0.0] * model["columns"]})
     await answers(port, request)
     seconds = 1.0 if smoke else 10.0
     tell("predict_2000", await paced(port, request, 200 if smoke else 2000, seconds), BUDGET_MS["predict"])
-    candles = get(f"/v1/candles?instrument={NAME}&limit=1000")
-    tell("candles_1000", await paced(port, candles, 10 if smoke else 50, seconds), BUDGET_MS["candles"])
-    tell("fan_out_1000", await fan_out(address, 20 if smoke else 1000, 3 if smoke else 20))
     if find_spec("mlflow") and not smoke:
         await beside_mlflow(port, request, model, seconds)
+
+
+async def ask_while_trades_come_in(address: str, *, smoke: bool) -> None:
+    port, candles = urlsplit(address).port or 0, get(f"/v1/candles?instrument={NAME}&limit=1000")
+    await answers(port, candles)
+    tell("candles_1000", await paced(port, candles, 10 if smoke else 20, 1.0 if smoke else 10.0), BUDGET_MS["candles"])
+    tell("fan_out_1000", await fan_out(address, 20 if smoke else 1000, 3 if smoke else 20))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="few requests: only that it works")
     smoke = parser.parse_args().smoke
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder)
-        with server(path, 2_000 if smoke else 100_000, 1_000 if smoke else 10_000) as address:
-            model = json.loads((path / "tape.json").read_text())
-            asyncio.run(measure(address, model, smoke=smoke))
+    with tempfile.TemporaryDirectory() as folder, server(Path(folder), 2_000, 0) as address:
+        model = json.loads((Path(folder) / "tape.json").read_text())
+        asyncio.run(ask_predictions(address, model, smoke=smoke))
+    candles, pace = (2_000, 1_000) if smoke else (100_000, 10_000)
+    with tempfile.TemporaryDirectory() as folder, server(Path(folder), candles, pace) as address:
+        asyncio.run(ask_while_trades_come_in(address, smoke=smoke))
 
 
 if __name__ == "__main__":

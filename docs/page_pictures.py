@@ -21,7 +21,9 @@ def main() -> None:
             path = IMAGES / f"page-{name}.png"
             pictured(browser, name, path)
             with Image.open(path) as picture:
-                small = picture.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+                small = picture.convert("RGB").quantize(
+                    256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+                )
             small.save(path, optimize=True)
 
 

@@ -155,7 +155,7 @@ def test_a_difference_in_the_last_bits_is_none() -> None:
 
 def test_the_direction_metrics_by_hand() -> None:
     labels, said = np.array([1.0, 0.0]), np.array([0.8, 0.6])
-    log_loss, accuracy = METRICS["direction"]
+    log_loss, accuracy, _ = METRICS["direction"]
     assert log_loss.rows(labels, said).tolist() == pytest.approx([-np.log(0.8), -np.log(0.4)])
     assert accuracy.rows(labels, said).tolist() == [1.0, 0.0]
 

@@ -13,8 +13,9 @@ import pytest
 from tapeline.errors import NotEnoughData, StoreUnavailable, UnknownName, UsageError
 from tapeline.learning.conformal import conformal_bounds, covered_share
 from tapeline.learning.folds import WalkForward, split
-from tapeline.learning.gate import Costs
+from tapeline.learning.trading import Costs
 from tapeline.learning.leaks import Leak
+from tapeline.learning.metrics import METRICS
 from tapeline.learning.report import draw, write_run
 from tapeline.models.base import Model
 from tapeline.models.linear import Huber, Logistic
@@ -43,12 +44,11 @@ def test_the_report_has_the_fields_of_the_contract(promoted: Training) -> None:
     assert list(report)[:8] == fields
     row = {"model", "metric", "value", "low", "high", "baseline", "difference", "difference_low", "difference_high"}
     assert all(set(model) == row | {"target"} for model in report["models"])
-    assert {(model["target"], model["metric"]) for model in report["models"]} == {
-        ("return", "mse"),
-        ("return", "mae"),
-        ("direction", "log_loss"),
-        ("direction", "accuracy"),
+    told = {target: {row["metric"] for row in report["models"] if row["target"] == target} for target in METRICS}
+    assert told["return"] == {
+        *("mse", "mae", "rmse", "r2_last_price", "directional_accuracy", "information_coefficient")
     }
+    assert told["direction"] == {"log_loss", "accuracy", "brier", "balanced_accuracy", "calibration_error"}
     assert (report["instrument"], report["timeframe"], report["horizon"]) == ("BTC-USD.SIM", "1m", "3m")
     assert (report["champion"], report["promoted"], report["rows"]) == ("huber", True, 2500)
     assert report["targets"]["direction"]["champion"] == "logistic"
@@ -245,7 +245,8 @@ def test_progress_counts_to_its_end() -> None:
 def test_the_run_folder_holds_everything(promoted: Training, tmp_path: Path) -> None:
     folder = write_run(promoted, tmp_path / "runs")
     assert folder.name == f"BTC-USD.SIM_1m_3m_{promoted.run}"
-    assert sorted(path.name for path in folder.iterdir()) == ["errors.png", "folds.csv", "report.json", "settings.json"]
+    files = ["errors.png", "folds.csv", "report.html", "report.json", "settings.json"]
+    assert sorted(path.name for path in folder.iterdir()) == files
     assert json.loads((folder / "report.json").read_text()) == promoted.report
     settings = json.loads((folder / "settings.json").read_text())
     assert settings["data_hash"] == planted(1, 2500, r2=0.2).digest()

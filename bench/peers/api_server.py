@@ -83,12 +83,14 @@ async def serve(db: Path, candles: int, per_second: int) -> None:
     writer = threading.Thread(target=write_trades, args=(store, per_second, stop))
     async with serving(create_app(store.reader, hub, None, settings), listen("127.0.0.1", 0)) as address:
         print(address, flush=True)
-        writer.start()
+        if per_second:
+            writer.start()
         teller = asyncio.create_task(tell(hub, 0.2))
         await asyncio.to_thread(sys.stdin.read)
         teller.cancel()
         stop.set()
-        writer.join()
+        if per_second:
+            writer.join()
     store.close()
 
 

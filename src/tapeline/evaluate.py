@@ -230,11 +230,12 @@ def _measured(
         for name, answers in said.items():
             columns = measure.columns(labels, answers)
             values[name] = float(measure.value(columns.mean(axis=0)[None])[0])
-            draws[name] = measure.value(bootstrap.means(columns))
+            resampled = measure.value(bootstrap.means(columns))
+            draws[name] = np.maximum(2 * values[name] - resampled, 0.0) if measure.grows else resampled
         known = [name for name in baselines if not np.isnan(values[name])] or list(baselines)
         best = max(known, key=lambda name: measure.sign * values[name])
         for name, value in values.items():
-            gain = measure.sign * (value - values[best])
+            gain = measure.sign * (value - values[best]) + 0.0
             spread = measure.sign * (draws[name] - draws[best])
             interval = bootstrap.around(value, draws[name], level)
             yield Score(name, target, measure.name, interval, best, bootstrap.around(gain, spread, corrected))

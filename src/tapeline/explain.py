@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tapeline.answering import CANNOT_BE_HAD
 from tapeline.clock import format_time
 from tapeline.compare import Finding, same_bits
 from tapeline.config import Settings
@@ -47,7 +48,7 @@ def _recomputed(store: Store, settings: Settings, stored: list[Prediction]) -> t
     try:
         champion = Champion.of(store, name, first.model_version)
         data = model_rows(store, settings, first.instrument, first.timeframe, champion.features)
-    except (UnknownName, NotEnoughData) as error:
+    except CANNOT_BE_HAD as error:
         return [], 0, f"{len(stored)} predictions of {name}@{first.model_version}: {error}"
     said = {one.as_of: one for one in champion.predict(first.instrument, data.rows, data.candles["close"])}
     findings = [finding for one in stored for finding in _differences(one, said.get(one.as_of))]

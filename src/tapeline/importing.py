@@ -234,23 +234,11 @@ class _Import:
         records = candles.records
         if not len(records):
             return
-        first, last = int(records["open_time"].min()), int(records["open_time"].max())
-        table = rows.from_candles(candles.instrument, candles.timeframe, records, source="imported")
-        stored = self._store.read(
-            "candles",
-            instrument=candles.instrument,
-            start=first,
-            end=last + 1,
-            timeframe=candles.timeframe,
-            source="imported",
-        )
-        conflicts = _conflicts(records, rows.to_candles(stored))
-        new = self._store.append("candles", table)
+        new, conflicts = keep_candles(self._store, candles)
         result.new += new
-        result.conflicts += len(conflicts)
-        result.duplicates += len(records) - new - len(conflicts)
-        self._store.append("dead_letters", rows.from_dead_letters(_candle_letters(candles, conflicts)))
-        result.saw(candles.instrument, first, last)
+        result.conflicts += conflicts
+        result.duplicates += len(records) - new - conflicts
+        result.saw(candles.instrument, int(records["open_time"].min()), int(records["open_time"].max()))
         self._imported.add((candles.instrument, candles.timeframe))
 
     def _note(self, key: str, result: FileResult, position: int, *, done: bool) -> None:
@@ -277,6 +265,26 @@ class _Import:
         for count in refold(self._recorder, lane):
             done += count
             self._progress(ImportProgress(f"folding {lane.tape.instrument}", done, 0, done))
+
+
+def keep_candles(store: Store, candles: ImportedCandles) -> tuple[int, int]:
+    """Store candles made by others, marked as such; the first of a time stays, others with other content are told.
+
+    Returns how many were new, and how many had other content.
+    """
+    records = candles.records
+    stored = store.read(
+        "candles",
+        instrument=candles.instrument,
+        start=int(records["open_time"].min()),
+        end=int(records["open_time"].max()) + 1,
+        timeframe=candles.timeframe,
+        source="imported",
+    )
+    conflicts = _conflicts(records, rows.to_candles(stored))
+    new = store.append("candles", rows.from_candles(candles.instrument, candles.timeframe, records, source="imported"))
+    store.append("dead_letters", rows.from_dead_letters(_candle_letters(candles, conflicts)))
+    return new, len(conflicts)
 
 
 def fold_imported(store: Store, settings: Settings, instrument: str, timeframe: str) -> None:

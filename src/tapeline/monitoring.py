@@ -78,6 +78,7 @@ def monitored(
 
     Raises:
         UnknownName: the store does not hold the instrument.
+        UsageError: it has no candles of the first timeframe of the settings.
     """
     names = [tape.instrument for tape in instruments(store)] if instrument is None else [instrument]
     timeframe = settings.timeframes[0]

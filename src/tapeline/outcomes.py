@@ -169,12 +169,12 @@ def _judged(pairs: Sequence[tuple[Prediction, Came]], excluded: int) -> LiveErro
         excluded,
         first.as_of,
         ordered[-1][0].as_of,
-        _mean(errors, overlap),
-        _mean(baseline, overlap),
-        _mean(baseline - errors, overlap),
+        mean_of(errors, overlap),
+        mean_of(baseline, overlap),
+        mean_of(baseline - errors, overlap),
         _hits(np.where(np.isnan(p_up), said, p_up - 0.5), came, overlap),
         float(((low <= came) & (came <= high)).mean()),
-        brier=_mean((probable - rose) ** 2, overlap) if len(rose) else None,
+        brier=mean_of((probable - rose) ** 2, overlap) if len(rose) else None,
         calibration=_calibration(probable, rose),
     )
 
@@ -183,7 +183,7 @@ def _hits(said: Float, came: Float, overlap: int) -> Interval | None:
     judged: Bool = (said != 0) & (came != 0)
     if not judged.any():
         return None
-    return _mean((np.sign(said) == np.sign(came))[judged].astype(np.float64), overlap)
+    return mean_of((np.sign(said) == np.sign(came))[judged].astype(np.float64), overlap)
 
 
 def _calibration(probable: Float, rose: Float) -> float:
@@ -195,7 +195,8 @@ def _calibration(probable: Float, rose: Float) -> float:
     return float(np.abs(apart).sum() / len(rose))
 
 
-def _mean(values: Float, overlap: int) -> Interval:
+def mean_of(values: Float, overlap: int) -> Interval:
+    """Return the mean of values in order of time, ``overlap`` of which share an outcome, with its interval."""
     block = block_length(len(values), overlap)
     if len(values) <= block:
         return Interval(float(values.mean()), np.nan, np.nan)

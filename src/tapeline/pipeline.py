@@ -10,47 +10,26 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numba import njit
 
+from tapeline.answering import Answering, LoadModel
 from tapeline.candles import GRID_STATE, MAX_QUIET, CandleFold
 from tapeline.clock import MINUTE
 from tapeline.errors import BrokenInvariant, SnapshotMismatch
 from tapeline.features import FeatureFold, FeatureRows, FeatureSet
 from tapeline.ledger import REORDER_WINDOW, Admission, Ledger
-from tapeline.types import CANDLE, Decision, DecisionKind, Float, Frame, Prediction, Records, Timeframe
+from tapeline.types import CANDLE, Decision, DecisionKind, Frame, Prediction, Records, Timeframe
 
 MAX_AHEAD = MINUTE
 """A trade stamped further ahead of its receipt than this (ns) is quarantined."""
 
 _MAGIC = b"TAPELINE"
 _LAYOUT = 2
-
-
-class Predictor(Protocol):
-    """A model that answers: what it is called, what it looks at, and what it says."""
-
-    @property
-    def key(self) -> str:
-        """Return ``name@version``."""
-
-    @property
-    def timeframe(self) -> str:
-        """Return the timeframe whose candles it looks at."""
-
-    @property
-    def features(self) -> FeatureSet:
-        """Return the feature set it was trained on."""
-
-    def predict(self, instrument: str, rows: FeatureRows, close: Float) -> list[Prediction]:
-        """Return one prediction per row that it can answer."""
-
-
-LoadModel = Callable[[str, int], tuple[Predictor, FeatureFold]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +89,8 @@ class Pipeline:
     Args:
         instrument: whose tape.
         layout: what to compute.
-        load_model: returns, for the ``name@version`` that a MODEL decision names and the instant in its ``value``,
-            the predictor and the fold of its feature set, warmed with the candles closed up to that instant.
+        load_model: gives the model that a MODEL decision names. One that cannot be had makes no predictions, and
+            nothing else changes.
 
     >>> pipeline = Pipeline("BTC-USD.SIM", Layout(timeframes=("1m",)))
     >>> trades = Frame.of("BTC-USD.SIM", trade_id=[1, 2], ts_event=[0, 60_000_000_000], price=[10, 11], qty=[1, 1])
@@ -135,8 +114,7 @@ class Pipeline:
             for timeframe in layout.timeframes
             for features in layout.sets
         }
-        self._load_model = load_model
-        self._predictors: dict[str, tuple[Predictor, FeatureFold]] = {}
+        self._models = Answering(instrument, load_model)
         self.decisions = 0
         """How many decisions were fed: with the ledger's position, how far on the tape it stands."""
 
@@ -144,7 +122,7 @@ class Pipeline:
         """Take the next record of the tape and return all that follows from it.
 
         Raises:
-            BrokenInvariant: the record is of another instrument, or names a model that cannot be had.
+            BrokenInvariant: the record is of another instrument, or names a model where there is no way to load one.
         """
         if record.instrument != self.instrument:
             raise BrokenInvariant(
@@ -163,8 +141,13 @@ class Pipeline:
 
     @property
     def models(self) -> list[str]:
-        """Return the models that answer, as ``name@version``."""
-        return [predictor.key for predictor, _ in self._predictors.values()]
+        """Return the models that answer, as ``name@version``, also those that cannot be had."""
+        return self._models.keys
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """Return why each model that cannot be had cannot, by ``name@version``."""
+        return self._models.absent
 
     def _feed_frame(self, frame: Frame) -> Outputs:
         if _any_ahead(frame.ts_event, frame.ts_init, self.layout.max_ahead):
@@ -180,7 +163,7 @@ class Pipeline:
         elif decision.kind is DecisionKind.GIVE_UP:
             return self._after(self.ledger.give_up(decision.position + 1, decision.value), nothing)
         elif decision.kind is DecisionKind.MODEL:
-            self._answer_with(decision.text, decision.value)
+            self._models.answer_with(decision.text, decision.value)
         else:
             outputs = self._after(self.ledger.release_until(decision.value), nothing)
             self._close(outputs, self._candles.close_until(decision.value))
@@ -210,19 +193,14 @@ class Pipeline:
             for features in self.layout.sets:
                 key = (timeframe, features.name)
                 outputs.features[key] = _joined_rows(outputs.features.get(key), self._features[key].feed(candles))
-            for predictor, fold in self._predictors.values():
-                if predictor.timeframe == timeframe:
-                    rows = fold.feed(candles)
-                    outputs.predictions += predictor.predict(self.instrument, rows, candles["close"])
+            outputs.predictions += self._models.predict(timeframe, candles)
         outputs.predictions.sort(key=lambda prediction: prediction.as_of)
 
-    def _answer_with(self, key: str, until: int) -> None:
-        """Let a model answer from the next candle on, in place of the one of the same name."""
-        if self._load_model is None:
-            raise BrokenInvariant(
-                f"pipeline {self.instrument}", "met a model and has no way to load it", expected="load_model", was=key
-            )
-        self._predictors[key.rpartition("@")[0]] = self._load_model(key, until)
+    def _closed_until(self) -> int:
+        """Return the end of the newest closed candle of any timeframe, 0 before the first trade."""
+        steps = {name: Timeframe.parse(name).step for name in self.layout.timeframes}
+        ends = [int(grid["close_time"][0]) - steps[name] for name, grid in self.running().items() if len(grid)]
+        return max(ends, default=0)
 
     def snapshot(self) -> bytes:
         """Return the whole state, with the layout it belongs to."""
@@ -231,8 +209,8 @@ class Pipeline:
 
     def _sections(self) -> list[bytes]:
         models = json.dumps([self.decisions, *self.models]).encode()
-        folds = [*self._features.values(), *(fold for _, fold in self._predictors.values())]
-        return [self.ledger.snapshot(), self._candles.snapshot(), models, *(fold.snapshot() for fold in folds)]
+        features = [fold.snapshot() for fold in self._features.values()]
+        return [self.ledger.snapshot(), self._candles.snapshot(), models, *features, *self._models.snapshot()]
 
     def restore(self, snapshot: bytes) -> None:
         """Continue from a state that `snapshot` gave.
@@ -244,13 +222,11 @@ class Pipeline:
         self._refuse_foreign(json.loads(parts[0]))
         self.ledger.restore(parts[1])
         self._candles.restore(parts[2])
-        self._predictors = {}
         self.decisions, *models = json.loads(parts[3])
-        for key in models:
-            self._answer_with(key, 0)
-        folds = [*self._features.values(), *(fold for _, fold in self._predictors.values())]
-        for fold, part in zip(folds, parts[4:], strict=True):
+        ends = 4 + len(self._features)
+        for fold, part in zip(self._features.values(), parts[4:ends], strict=True):
             fold.restore(part)
+        self._models.restore(models, parts[ends:], self._closed_until())
 
     def _refuse_foreign(self, theirs: dict[str, Any]) -> None:
         for part, ours in self.layout.describe().items():

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from tapeline.answering import LoadModel
 from tapeline.clock import Clock, format_duration, parse_duration
 from tapeline.config import Settings
 from tapeline.errors import UsageError
 from tapeline.features import FeatureSet
 from tapeline.intervals import Intervals, overlaps, without
 from tapeline.lane import STALE, WHOLE, Lane, Span
-from tapeline.pipeline import Layout, LoadModel, Outputs, Pipeline, described
+from tapeline.pipeline import Layout, Outputs, Pipeline, described
 from tapeline.stores import rows
 from tapeline.stores.base import Store
 from tapeline.stores.outbox import Outbox

@@ -1,7 +1,9 @@
 """The models of a store: which there are, which answers, and how it came to.
 
 A model is registered as ``candidate``, becomes ``champion`` by promotion, and then ``retired`` by the next promotion or
-``rolled_back`` by a rollback; any but a champion may be ``archived``. Each step stands in the model's history.
+``rolled_back`` by a rollback; any but a champion may be ``archived``. A ``challenger`` runs in shadow, until it is
+promoted, ``refused``, or ``cut_off`` because it failed. Each step stands in the model's history: when, who, why, and on
+what numbers.
 """
 
 from __future__ import annotations
@@ -105,8 +107,25 @@ class Registry:
         fields = Entry.__slots__
         return [Entry(**{key: row[key] for key in fields if key != "record"}, record=_record(row)) for row in rows]
 
-    def promote(self, name: str, version: str, *, now: int, why: str = "promoted") -> None:
+    def promote(
+        self,
+        name: str,
+        version: str,
+        *,
+        now: int,
+        why: str = "promoted",
+        by: str = "",
+        numbers: Mapping[str, Any] | None = None,
+    ) -> None:
         """Make a model the champion of its name; the one before it is retired.
+
+        Args:
+            name: of the task.
+            version: of the model.
+            now: ns UTC.
+            why: for the history.
+            by: who decided, for the history.
+            numbers: on what, for the history: plain JSON values.
 
         Raises:
             UnknownName: there is none such.
@@ -118,16 +137,30 @@ class Registry:
             raise UsageError(f"model {name}@{version}", "is archived", expected="one in use", was="archived")
         _artifact(row)
         changed = [
-            _changed(other, "retired", f"retired for {version}", now)
+            _changed(other, "retired", f"retired for {version}", now, by)
             for other in self._rows(name)
             if other["status"] == "champion" and other["version"] != version
         ]
         if row["status"] != "champion":
-            changed.append(_changed(row, "champion", why, now) | {"promoted_at": now})
+            changed.append(_changed(row, "champion", why, now, by, numbers) | {"promoted_at": now})
         if changed:
             self._store.upsert("models", _table(changed))
 
-    def rollback(self, name: str, *, now: int) -> str:
+    def set_aside(
+        self, name: str, version: str, status: str, *, now: int, why: str, numbers: Mapping[str, Any] | None = None
+    ) -> None:
+        """Make a model that does not answer a ``challenger``, or end that: ``refused`` or ``cut_off``.
+
+        Raises:
+            UnknownName: there is none such.
+            UsageError: it is the champion.
+        """
+        row = self._row(name, version)
+        if row["status"] == "champion":
+            raise UsageError(f"model {name}@{version}", "answers", expected="another", was="champion")
+        self._store.upsert("models", _table([_changed(row, status, why, now, "shadow", numbers)]))
+
+    def rollback(self, name: str, *, now: int, by: str = "") -> str:
         """Make the champion before the present one answer again, and return its version.
 
         Raises:
@@ -143,15 +176,15 @@ class Registry:
             raise UsageError(f"model {name}", "cannot go back", expected=rule, was="none", next_step="promote another")
         back = max(earlier, key=lambda row: (row["promoted_at"], row["version"]))
         changed = [
-            _changed(row, "rolled_back", f"rolled back to {back['version']}", now)
+            _changed(row, "rolled_back", f"rolled back to {back['version']}", now, by)
             for row in rows
             if row["status"] == "champion"
         ]
-        changed.append(_changed(back, "champion", "restored by rollback", now))
+        changed.append(_changed(back, "champion", "restored by rollback", now, by))
         self._store.upsert("models", _table(changed))
         return str(back["version"])
 
-    def archive(self, name: str, version: str, *, now: int) -> None:
+    def archive(self, name: str, version: str, *, now: int, by: str = "") -> None:
         """Put a model away for good.
 
         Raises:
@@ -162,7 +195,7 @@ class Registry:
         if row["status"] == "champion":
             step = "promote another first"
             raise UsageError(f"model {name}@{version}", "answers", expected="another", was="champion", next_step=step)
-        self._store.upsert("models", _table([_changed(row, "archived", "archived", now)]))
+        self._store.upsert("models", _table([_changed(row, "archived", "archived", now, by)]))
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._store.read("models", name=name).to_pylist()
@@ -186,8 +219,9 @@ def _table(rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=KINDS["models"].schema)
 
 
-def _event(what: str, now: int) -> dict[str, str]:
-    return {"at": format_time(now), "event": what}
+def _event(what: str, now: int, by: str = "", numbers: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    told = {"by": by} if by else {}
+    return {"at": format_time(now), "event": what, **told, **({"numbers": dict(numbers)} if numbers else {})}
 
 
 def _record(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,9 +229,11 @@ def _record(row: Mapping[str, Any]) -> dict[str, Any]:
     return record
 
 
-def _changed(row: Mapping[str, Any], status: str, what: str, now: int) -> dict[str, Any]:
+def _changed(
+    row: Mapping[str, Any], status: str, what: str, now: int, by: str = "", numbers: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     record = _record(row)
-    record["history"] = [*record.get("history", []), _event(what, now)]
+    record["history"] = [*record.get("history", []), _event(what, now, by, numbers)]
     return {**row, "status": status, "record": json.dumps(record, sort_keys=True)}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from tapeline.clock import Clock
 from tapeline.config import Settings
 from tapeline.learning.artifact import Artifact
+from tapeline.learning.checks import check_candles, refuse_bad_data
 from tapeline.learning.report import write_run
 from tapeline.model_rows import ModelRows, dataset_of, leaks_of, learning_set, model_rows
 from tapeline.models.base import find_models
@@ -59,7 +60,7 @@ def train_instrument(
         UsageError: the horizon is not on the grid.
     """
     data = model_rows(store, settings, instrument, timeframe, learning_set(feature_set, timeframe, horizon))
-    training = learn(data, horizon, asked, progress=progress)
+    training = learn(data, horizon, asked, progress=progress, runs=settings.runs, now=clock.now())
     folder = write_run(training, settings.runs)
     with store.transaction():
         register(store, data, training, now=clock.now())
@@ -67,32 +68,73 @@ def train_instrument(
 
 
 def learn(
-    data: ModelRows, horizon: int, asked: TrainSettings, *, progress: Progress = lambda text, done, total: None
+    data: ModelRows,
+    horizon: int,
+    asked: TrainSettings,
+    *,
+    progress: Progress = lambda text, done, total: None,
+    runs: Path | None = None,
+    now: int | None = None,
 ) -> Training:
     """Train every model on rows that were read before: no store, so it can be done in another process.
 
+    Args:
+        data: the rows.
+        horizon: how far ahead, ns.
+        asked: models, folds, costs, seed.
+        progress: is told each step.
+        runs: the folder of runs, where what is done is kept at once; without it a killed run begins anew.
+        now: the present, ns UTC, for the check of age.
+
     Raises:
         NotEnoughData: the rows are too few.
+        InputError: a check of the data failed.
     """
+    checks = check_candles(data.candles, data.timeframe, limits=asked.limits, now=now)
+    refuse_bad_data(f"training {data.instrument} {data.timeframe}", checks)
     return train(
         dataset_of(data, horizon),
         asked,
         leak_check=lambda: leaks_of(data),
+        data_checks=checks,
         definition=data.features.definition,
         progress=progress,
+        runs=runs,
     )
 
 
-def register(store: Store, data: ModelRows, training: Training, *, now: int) -> None:
-    """Register a run's models and who answers from now on, inside the caller's transaction."""
+def register(store: Store, data: ModelRows, training: Training, *, now: int, shadow: bool = False) -> None:
+    """Register a run's models and who answers from now on, inside the caller's transaction.
+
+    With ``shadow`` a model does not replace a champion that has an edge at once: it becomes its challenger.
+    """
     keep_definition(store, data.features)
     registry = Registry(store)
     for target, outcome in training.outcomes.items():
         artifact, decision = outcome.artifact, outcome.decision
         record = {"run": training.run, "report": training.report["targets"][target]}
         registry.register(artifact, now=now, record=record)
-        if decision.promoted or not _untried_champion(registry, artifact, training):
-            registry.promote(artifact.name, artifact.version, now=now, why=decision.reason)
+        if shadow and decision.promoted and artifact.target == "return" and _has_edge(registry, artifact):
+            challenge(registry, artifact, now=now, why=decision.reason)
+        elif decision.promoted or not _untried_champion(registry, artifact, training):
+            registry.promote(artifact.name, artifact.version, now=now, why=decision.reason, by="gate")
+
+
+def challenge(registry: Registry, artifact: Artifact, *, now: int, why: str) -> None:
+    """Let a model run in shadow beside the champion of its name; it takes the place of an earlier challenger."""
+    for entry in registry.entries(artifact.instrument):
+        if entry.name == artifact.name and entry.status == "challenger" and entry.version != artifact.version:
+            registry.set_aside(entry.name, entry.version, "refused", now=now, why="a newer model challenges")
+    registry.set_aside(artifact.name, artifact.version, "challenger", now=now, why=why)
+
+
+def _has_edge(registry: Registry, artifact: Artifact) -> bool:
+    """Return whether another version answers that is no baseline."""
+    before = registry.champion(artifact.instrument, artifact.timeframe, artifact.horizon, artifact.target)
+    if before is None or before.version == artifact.version:
+        return False
+    kind = find_models().get((before.model, before.target))
+    return kind is None or not kind.baseline
 
 
 def _untried_champion(registry: Registry, artifact: Artifact, training: Training) -> bool:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
+from typing import Any
 
 import numpy as np
 
+from tapeline.answering import LoadModel
+from tapeline.answering import Predictor as Answers
 from tapeline.clock import Clock, parse_duration
 from tapeline.config import Settings
 from tapeline.errors import NotEnoughData, UnknownName
 from tapeline.features import FeatureFold, FeatureRows, FeatureSet
+from tapeline.learning.artifact import Artifact
 from tapeline.learning.windows import Recent, Stretch
 from tapeline.model_rows import model_rows
-from tapeline.pipeline import LoadModel
-from tapeline.pipeline import Predictor as Answers
 from tapeline.predict import Predictor
 from tapeline.registry import Registry
 from tapeline.stores import rows
@@ -138,6 +140,36 @@ def champion_loader(store: Store) -> LoadModel:
         return champion, fold
 
     return load
+
+
+def promote(
+    store: Store,
+    name: str,
+    version: str,
+    *,
+    now: int,
+    by: str,
+    why: str = "promoted",
+    numbers: Mapping[str, Any] | None = None,
+) -> None:
+    """Make a model the champion of its name, unless its features cannot be made any more; see `Registry.promote`.
+
+    Raises:
+        UnknownName: there is none such, or its feature version is not the live one.
+        UsageError: it is archived.
+    """
+    registry = Registry(store)
+    features_of(store, registry.load(name, version))
+    registry.promote(name, version, now=now, why=why, by=by, numbers=numbers)
+
+
+def features_of(store: Store, artifact: Artifact) -> FeatureSet:
+    """Return the feature set that a model was trained on.
+
+    Raises:
+        UnknownName: it cannot be made any more.
+    """
+    return _definition(store, artifact.feature_set, artifact.feature_version)
 
 
 def _definition(store: Store, name: str, version: str) -> FeatureSet:

@@ -102,9 +102,7 @@ def train(
         journal = None if work is None else work / f"tuning-{target}.log"
         try:
             kept = InMemory() if work is None else InFolder(work)
-            task = Task.of(
-                dataset, kinds, target, asked, tried=tried, run=run, kept=kept, journal=journal
-            )
+            task = Task.of(dataset, kinds, target, asked, tried=tried, run=run, kept=kept, journal=journal)
         except NotEnoughData as error:
             refused[target] = str(error)
             continue

@@ -35,17 +35,18 @@ def serve(*options: str) -> subprocess.Popen[str]:
 
 def test_it_serves_a_stored_database_until_it_is_stopped(template: Path, tmp_path: Path) -> None:
     shutil.copy(template, tmp_path / "tape.duckdb")
-    process = serve("--db", str(tmp_path / "tape.duckdb"), "--port", "0")
-    assert process.stdout is not None
-    address = process.stdout.readline().split()[0]
-    with httpx.Client(trust_env=False) as client:
-        found = client.get(f"{address}/v1/candles", params={"instrument": TRADED, "limit": 1}).json()
-        status = client.get(f"{address}/v1/status").json()
+    with serve("--db", str(tmp_path / "tape.duckdb"), "--port", "0") as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("http://127.0.0.1:"), process.communicate()[1]
+        with httpx.Client(trust_env=False) as client:
+            found = client.get(f"{line.split()[0]}/v1/candles", params={"instrument": TRADED, "limit": 1}).json()
+            status = client.get(f"{line.split()[0]}/v1/status").json()
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
     assert found["items"][0]["close"] > 0
     assert status["reasons"] == ["a stored database: nothing is live"]
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=20)
-    assert (process.returncode, errors) == (0, "")
 
 
 def test_it_refuses_other_machines_without_a_token(template: Path) -> None:

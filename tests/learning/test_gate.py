@@ -11,7 +11,8 @@ import pytest
 from tapeline.evaluate import Evaluation, evaluate
 from tapeline.learning.dataset import Dataset
 from tapeline.learning.folds import WalkForward, split
-from tapeline.learning.gate import Costs, decide, trading
+from tapeline.learning.gate import Evidence, decide
+from tapeline.learning.resample import Interval
 from tapeline.learning.leaks import Leak
 from tapeline.models.base import Model, find_models
 from tapeline.models.linear import Huber
@@ -93,14 +94,15 @@ def test_a_promotion_and_a_refusal_say_why() -> None:
 def test_a_leak_refuses_what_would_be_promoted() -> None:
     found = evaluated(planted(1, 2000, r2=0.2))
     leak = Leak("a truncated future", "peek", 0, 1.0, 2.0)
-    decision = decide(found, level=0.95, tried=1, leaks=[leak])
+    decision = decide(found, level=0.95, tried=1, evidence=Evidence(refusals={"leaks": str(leak)}))
     assert (decision.promoted, decision.champion) == (False, "last_price")
     assert decision.reason.startswith("refused: leak: column peek at 1970-01-01T00:00:00Z knows what comes later")
 
 
 def test_an_edge_in_shuffled_outcomes_refuses() -> None:
     found = evaluated(planted(1, 2000, r2=0.2))
-    assert decide(found, level=0.95, tried=1, shuffled="it leaks").reason == "refused: it leaks"
+    evidence = Evidence(refusals={"leaks": "", "placebo": "it leaks"})
+    assert decide(found, level=0.95, tried=1, evidence=evidence).reason == "refused: it leaks"
 
 
 def test_without_candidates_there_is_nothing_to_promote() -> None:
@@ -116,25 +118,36 @@ def test_a_constant_outcome_is_said() -> None:
     assert decision.reason.startswith("no edge found: the outcome is constant (0) in all ")
 
 
-def test_trading_earns_the_mean_of_the_returns_on_its_side_less_the_costs() -> None:
-    data = planted(2, 2000, r2=0.3)
-    found = evaluated(data)
-    returns = data.returns[found.rows]
-    earned = trading(found, "huber", Costs(fee_bp=1.0, half_spread_bp=0.5), returns=returns, level=0.95)
-    expected = np.mean(np.sign(found.said["huber"]) * returns)
-    assert earned.gross.value == pytest.approx(expected)
-    assert earned.cost == pytest.approx(3e-4)
-    assert earned.net.value == pytest.approx(expected - 3e-4)
-    assert not earned.survives
-    assert "a round trip costs 3.00 bp: the edge does not survive the costs" in earned.text
-    free = trading(found, "huber", Costs(0.0, 0.0), returns=returns, level=0.95)
-    assert free.survives
-    assert free.text.endswith("the edge survives the costs")
+@pytest.mark.parametrize(
+    ("share", "promoted"),
+    [
+        (Interval(0.8, 0.78, 0.82), True),
+        (Interval(0.7, 0.6, 0.76), True),
+        (Interval(0.7, 0.66, 0.74), False),
+        (Interval(0.9, 0.86, 0.94), False),
+        (Interval(0.7, np.nan, np.nan), False),
+        (Interval(np.nan, np.nan, np.nan), True),
+    ],
+)
+def test_intervals_that_do_not_hold_refuse(share: Interval, promoted: bool) -> None:
+    found = evaluated(planted(1, 2000, r2=0.2))
+    decision = decide(found, level=0.95, tried=1, evidence=Evidence(coverage=share, coverage_asked=0.8))
+    assert decision.promoted is promoted
+    if not promoted:
+        assert decision.reason.startswith(f"refused: {share.value:.1%} of outcomes")
 
 
-def test_a_model_that_is_the_baseline_has_nothing_to_trade() -> None:
-    data = planted(2, 600)
-    found = evaluated(data)
-    earned = trading(found, "last_price", Costs(), returns=data.returns[found.rows], level=0.95)
-    assert earned.trades == 0
-    assert "nothing to trade" in earned.text
+def test_to_trade_the_net_earnings_must_be_better() -> None:
+    found = evaluated(planted(1, 2000, r2=0.2))
+    for low, promoted in ((1e-6, True), (-1e-6, False)):
+        evidence = Evidence("trade", {"huber": Interval(1e-5, low, 2e-5)})
+        decision = decide(found, level=0.95, tried=1, evidence=evidence)
+        assert (decision.promoted, decision.candidate) == (promoted, "huber")
+        assert "following huber earns +0.100 bp a row more after costs than the best baseline" in decision.reason
+
+
+def test_a_decision_names_every_check() -> None:
+    found = evaluated(planted(1, 600))
+    evidence = Evidence(coverage=Interval(0.8, 0.7, 0.9), coverage_asked=0.8, refusals={"leaks": "", "data": "bad"})
+    checks = {check.name: check.passed for check in decide(found, level=0.95, tried=1, evidence=evidence).checks}
+    assert checks == {"edge": False, "coverage": True, "leaks": True, "data": False}

@@ -91,6 +91,7 @@ def pictured(browser: Browser, name: str, path: Path) -> None:
         sight.wait("document.fonts.status === 'loaded' && !document.querySelector('.trade').hidden")
         sight.wait("document.querySelector('.prediction-body').innerText && document.querySelector('.score').innerText")
         sight.wait("document.querySelector('.dock canvas').height > 100")
-        sight.wait("document.querySelector('.reasons li') || !document.querySelector('.said')")
+        sight.wait("document.querySelectorAll('.dock .segments button').length === 2")
+        sight.wait(f"document.querySelector('{'.empty progress' if scenario == 'warming' else '.reasons li'}')")
         sight.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         sight.page.screenshot(path=path)

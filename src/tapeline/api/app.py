@@ -64,14 +64,14 @@ def create_app(
     )
     app.state.context, app.state.champions, app.state.metrics = shared, Champions(shared), Metrics(shared)
     for routes in (
+        inference.router,
         stream.router,
         owned.router,
         writes.router,
         v1.router,
-        inference.router,
         market.router,
         health.router,
-    ):
+    ):  # what is asked most often first
         app.include_router(routes)
     pages.mount(app)
     install(app)

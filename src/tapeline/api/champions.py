@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from tapeline.answering import CANNOT_BE_HAD
 from tapeline.api.context import Context
 from tapeline.api.problems import NotReady
 from tapeline.api.symbols import instrument_of
@@ -49,7 +50,8 @@ class Champions:
     def _opened(self, reader: Reader) -> dict[Key, Predictor]:
         registry = Registry(reader)
         keys = [(entry.name, entry.version) for entry in registry.entries() if entry.status == "champion"]
-        return {key: self._open.get(key) or Predictor([registry.load(*key)]) for key in keys}
+        opened = {key: self._open.get(key) or _opened(registry, key) for key in keys}
+        return {key: one for key, one in opened.items() if one is not None}
 
     async def of(
         self, symbol: str, targets: Sequence[str], timeframe: str | None = None, horizon: str | None = None
@@ -83,3 +85,11 @@ class Champions:
             return []
         name = instrument_of(symbol, held) if symbol not in held else symbol
         return [one for one in known if one.artifact.instrument == name]
+
+
+def _opened(registry: Registry, key: Key) -> Predictor | None:
+    """Return a model ready to answer, None where it cannot be had: the status says why."""
+    try:
+        return Predictor([registry.load(*key)])
+    except CANNOT_BE_HAD:
+        return None

@@ -216,7 +216,7 @@ def _base(ask: Ask, predictor: Predictor, taken: float) -> dict[str, Any]:
         "horizon": format_duration(artifact.horizon),
         "target": artifact.target,
         "model": artifact.model,
-        "model_version": artifact.version,
+        "model_version": predictor.version,
         "feature_version": artifact.feature_version,
         "latency_ms": round(taken * 1e3, 3),
     }

@@ -118,6 +118,8 @@ def instant(text: str | None) -> int | None:
 
 async def known_parameters(request: Request) -> None:
     """Refuse parameters that the route does not have: a dependency of all routes."""
+    if not request.scope["query_string"]:
+        return
     names = _names(request.scope["route"].dependant)
     for name in request.query_params:
         if name not in names:

@@ -31,7 +31,9 @@ from tapeline.ingest.rest import Rest, new_client
 from tapeline.runners.embedded import Embedded
 from tapeline.runners.learner import Learner, tasks_of
 from tapeline.runners.live_view import LiveView
+from tapeline.runners.monitors import Monitors
 from tapeline.runners.owner import told
+from tapeline.runners.shadow import Shadow
 from tapeline.runners.simulated import SPEAKS, Simulation
 from tapeline.simulator.faults import Faults
 from tapeline.simulator.server import Server
@@ -142,9 +144,14 @@ async def _until_stopped(live: Embedded, learner: Learner, shown: Screen, second
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    settings, clock = live.settings, live.clock
+    monitors = Monitors(settings, live.reader, live.hub, clock=clock, wanted=learner.want, tell=shown.tell)
+    shadow = Shadow(settings, live.reader, live.writer, clock=clock, tell=shown.tell)
     following = asyncio.create_task(live.run())
     beside = [
-        asyncio.create_task(learner.keep_learning(tasks_of(live.settings), tell=shown.tell)),
+        asyncio.create_task(learner.keep_learning(tasks_of(settings), tell=shown.tell)),
+        asyncio.create_task(monitors.run()),
+        asyncio.create_task(shadow.run()),
         asyncio.create_task(_refresh(live, shown)),
     ]
     if seconds is not None:

@@ -140,17 +140,51 @@ class Span:
     last_id: int | None = None
 
 
-class Page(NamedTuple):
-    """Trades of one answer, oldest first, rows that could not be read, and the count of rows ignored by kind."""
+class Bar(NamedTuple):
+    """A candle made by the venue, numbers as written, ``open_time`` in ns UTC; None where the venue does not say."""
 
-    trades: Sequence[RawTrade]
+    open_time: int
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    vwap: str | None = None
+    trades: int | None = None
+    quote_volume: str | None = None
+    buy_volume: str | None = None
+
+
+class Page(NamedTuple):
+    """Trades of one answer, oldest first, rows that could not be read, and the count of rows ignored by kind.
+
+    A walk through candles gives ``bars`` instead, and ``reached``: up to when (ns UTC) it has all that the venue has.
+    """
+
+    trades: Sequence[RawTrade] = ()
     bad: Sequence[MalformedMessage] = ()
     ignored: Mapping[str, int] = {}
+    bars: Sequence[Bar] = ()
+    reached: int | None = None
 
 
 Walk = Generator[Request | Page, Response | None, None]
 """The way through a venue's past, in ascending order: it yields a request and is sent its (checked) response, and
 yields pages in between (then it is sent None). It ends when the span is covered or the venue has no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class VenueCandles:
+    """Candles that a venue makes itself.
+
+    Attributes:
+        timeframes: the venue's own word for each of our timeframes that it has.
+        history: returns the way through them: (instrument, timeframe, span) -> pages of bars, oldest first, whose
+            open_time is in the span; a period that the venue leaves out is left out.
+    """
+
+    timeframes: Mapping[str, str]
+    history: Callable[[str, str, Span], Walk]
 
 
 @dataclass(frozen=True)
@@ -166,6 +200,7 @@ class Feed:
         subscribe: returns the messages that ask for the trades of instruments.
         limits: what the venue allows.
         history: returns the way through an instrument's past; None where the venue has none that is free to ask.
+        candles: candles made by the venue; None where it has none that are free to ask.
         login: returns the message with the user's key that comes before all others, its answer is the `Ack` of
             ``auth``; None where no key is needed.
         authorise: returns the headers that carry the user's key on every REST request.
@@ -186,6 +221,7 @@ class Feed:
     subscribe: Callable[[Sequence[str]], list[bytes]]
     limits: Limits
     history: Callable[[str, Span], Walk] | None = None
+    candles: VenueCandles | None = None
     login: Callable[[str], bytes] | None = None
     authorise: Callable[[str], Mapping[str, str]] | None = None
     prepare: Callable[[], Generator[Request, Response, Exchange]] | None = None

@@ -19,7 +19,7 @@ from typing import Annotated
 import msgspec
 
 from tapeline.errors import InputError, MalformedMessage, VenueBusy
-from tapeline.exchanges import base
+from tapeline.exchanges import base, binance_klines
 from tapeline.exchanges.answers import check_answer, read_or, retry_after
 from tapeline.exchanges.base import (
     Ack,
@@ -35,6 +35,7 @@ from tapeline.exchanges.base import (
     Response,
     Span,
     Trade,
+    VenueCandles,
     Walk,
 )
 from tapeline.exchanges.fields import MAX_ID, named, pair_of, reading, split_symbol
@@ -269,6 +270,16 @@ def history_aggregated(instrument: str, span: Span) -> Walk:
         yield from by_id(span, number, ask, partial(parse_history, symbol=name))
 
 
+def candles(instrument: str, timeframe: str, span: Span) -> Walk:
+    """Walk through ``klines``.
+
+    Raises:
+        UsageError: it is no pair of spot.
+        MalformedMessage: an answer is no body of klines.
+    """
+    return binance_klines.walk(symbol(instrument), timeframe, span)
+
+
 def _first(name: str, span: Span) -> Generator[Request | Page, Response | None, _RestAggTrade | None]:
     """Ask for the first aggregated trade of a span; an empty answer is not believed at once."""
     params = {"symbol": name, "startTime": str(span.start // 1_000_000), "limit": "1"}
@@ -368,6 +379,7 @@ _FEED = Feed(
     subscribe=subscribe,
     limits=Limits(connects=Rate(300, 300), messages=Rate(4, 1), requests=Rate(6000, 60)),
     history=history,
+    candles=VenueCandles(binance_klines.TIMEFRAMES, candles),
     silence=45.0,
     keepalive=b'{"method":"LIST_SUBSCRIPTIONS","id":"alive"}',
     keepalive_every=15.0,

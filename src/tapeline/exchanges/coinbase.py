@@ -21,6 +21,7 @@ from typing import Annotated
 import msgspec
 
 from tapeline.errors import InputError, MalformedMessage
+from tapeline.exchanges import coinbase_candles
 from tapeline.exchanges.answers import check_answer
 from tapeline.exchanges.base import (
     Ack,
@@ -37,6 +38,7 @@ from tapeline.exchanges.base import (
     Response,
     Span,
     Trade,
+    VenueCandles,
     Walk,
 )
 from tapeline.exchanges.fields import MAX_ID, named, pair_of, reading, rfc3339_ns, split_symbol
@@ -262,6 +264,21 @@ def history_advanced(instrument: str, span: Span) -> Walk:
         at, width = at + width, min(width * 2, _WIDEST)
 
 
+def candles(instrument: str, timeframe: str, span: Span) -> Walk:
+    """Walk through the candles of Exchange.
+
+    Raises:
+        UsageError: it is no pair.
+        MalformedMessage: an answer is no body of candles.
+    """
+    return coinbase_candles.walk(symbol(instrument), timeframe, span)
+
+
+def candles_advanced(instrument: str, timeframe: str, span: Span) -> Walk:
+    """Walk through the candles of Advanced Trade; otherwise as `candles`."""
+    return coinbase_candles.walk_advanced(symbol(instrument), timeframe, span)
+
+
 def check(response: Response) -> None:
     """Judge an answer by its status.
 
@@ -347,6 +364,7 @@ _MATCHES = Feed(
     subscribe=subscribe_matches,
     limits=Limits(connects=Rate(8, 1), messages=Rate(8, 1), requests=Rate(8, 1)),
     history=history,
+    candles=VenueCandles(coinbase_candles.TIMEFRAMES, candles),
     instruments=("BTC-USD.COINBASE", "ETH-USD.COINBASE", "SOL-USD.COINBASE", "XRP-USD.COINBASE"),
 )
 _MARKET_TRADES = replace(
@@ -356,6 +374,7 @@ _MARKET_TRADES = replace(
     rest_url="https://api.coinbase.com",
     subscribe=subscribe,
     history=history_advanced,
+    candles=VenueCandles(coinbase_candles.TIMEFRAMES_ADVANCED, candles_advanced),
 )
 
 EXCHANGE = Exchange(

@@ -16,6 +16,7 @@ from typing import Annotated
 import msgspec
 
 from tapeline.errors import InputError, MalformedMessage, VenueBusy, VenueRefused
+from tapeline.exchanges import kraken_ohlc
 from tapeline.exchanges.answers import check_answer, read_or
 from tapeline.exchanges.base import (
     Ack,
@@ -32,6 +33,7 @@ from tapeline.exchanges.base import (
     Response,
     Span,
     Trade,
+    VenueCandles,
     Walk,
 )
 from tapeline.exchanges.fields import MAX_ID, named, number_text, pair_of, reading, rfc3339_ns, seconds_ns, split_symbol
@@ -268,19 +270,34 @@ def history(instrument: str, span: Span) -> Walk:
         UsageError: it is no pair.
         InputError: an answer is no body of ``Trades``.
     """
-    base, quote = (_THEIR_NAMES.get(one, one) for one in pair_of(instrument))
+    pair = _rest_pair(instrument)
     since = max(span.start - (1 if span.first_id is None else _MARGIN), 0)
     stretch = Stretch(span)
     while not stretch.over:
-        answer = yield from _trades(base + quote, since)
+        answer = yield from _trades(pair, since)
         if stretch.skips(answer):
-            again = yield from _trades(base + quote, max(since - 1, 0))
+            again = yield from _trades(pair, max(since - 1, 0))
             answer.trades += again.trades
             answer.bad += again.bad
         page = stretch.pass_on(answer)
         if page.trades or page.bad:
             yield page
         since = max(_cursor(answer), since)
+
+
+def candles(instrument: str, timeframe: str, span: Span) -> Walk:
+    """Give the newest candles of ``OHLC``.
+
+    Raises:
+        UsageError: it is no pair.
+        MalformedMessage: an answer is no body of OHLC.
+        VenueRefused: the span begins before what Kraken gives.
+    """
+    return kraken_ohlc.walk(_rest_pair(instrument), timeframe, span)
+
+
+def _rest_pair(instrument: str) -> str:
+    return "".join(_THEIR_NAMES.get(one, one) for one in pair_of(instrument))
 
 
 def _trades(pair: str, since: int) -> Generator[Request | Page, Response | None, History]:
@@ -334,6 +351,7 @@ _FEED = Feed(
     subscribe=subscribe,
     limits=Limits(connects=Rate(120, 600), messages=Rate(20, 1), requests=Rate(1, 1)),
     history=history,
+    candles=VenueCandles(kraken_ohlc.TIMEFRAMES, candles),
     silence=10.0,
     keepalive=b'{"method":"ping"}',
     keepalive_every=30.0,

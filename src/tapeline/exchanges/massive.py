@@ -26,6 +26,7 @@ import msgspec
 
 from tapeline.clock import DAY
 from tapeline.errors import InputError, MalformedMessage, UsageError, VenueRefused
+from tapeline.exchanges import massive_aggregates
 from tapeline.exchanges.answers import check_answer, read_or
 from tapeline.exchanges.base import (
     Ack,
@@ -42,6 +43,7 @@ from tapeline.exchanges.base import (
     Response,
     Span,
     Trade,
+    VenueCandles,
     Walk,
 )
 from tapeline.exchanges.fields import MAX_ID, named, number_text, pair_of, reading, split_symbol
@@ -171,9 +173,7 @@ def history(instrument: str, span: Span, conditions: Conditions = _ALL) -> Walk:
         UsageError: it is none of Massive.
         InputError: an answer is no body of trades.
     """
-    ticker = symbol(instrument)
-    if "-" in ticker:
-        ticker = "X:" + "".join(pair_of(instrument))
+    ticker = _rest_ticker(instrument)
     bounds = {"timestamp.gte": str(span.start), "timestamp.lt": str(span.end)}
     request: Request | None = Request(_TRADES + ticker, {**bounds, "order": "asc", "limit": "50000"})
     newest, idle = -1, 0
@@ -187,6 +187,21 @@ def history(instrument: str, span: Span, conditions: Conditions = _ALL) -> Walk:
         reached = max((one.ts_event for one in found.trades), default=-1)
         newest, idle = max(newest, reached), 0 if reached > newest else idle + 1
         request = _next(found.next)
+
+
+def candles(instrument: str, timeframe: str, span: Span) -> Walk:
+    """Walk through the aggregates of an instrument, which leave quiet periods out.
+
+    Raises:
+        UsageError: it is none of Massive.
+        MalformedMessage: an answer is no body of candles.
+    """
+    return massive_aggregates.walk(_rest_ticker(instrument), timeframe, span)
+
+
+def _rest_ticker(instrument: str) -> str:
+    ticker = symbol(instrument)
+    return "X:" + "".join(pair_of(instrument)) if "-" in ticker else ticker
 
 
 def _next(address: str) -> Request | None:
@@ -350,6 +365,7 @@ _STOCKS = Feed(
     subscribe=subscribe,
     limits=Limits(connects=Rate(10, 60), messages=Rate(10, 1), requests=Rate(50, 1)),
     history=history,
+    candles=VenueCandles(massive_aggregates.TIMEFRAMES, candles),
     login=authenticate,
     authorise=authorise,
     prepare=prepare,

@@ -18,6 +18,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from tapeline.errors import MalformedMessage
+from tapeline.exchanges.base import Bar
 from tapeline.exchanges.fields import MAX_ID, number_text, reading
 
 _CANCELLED = {
@@ -121,19 +122,6 @@ def parse_conditions(body: bytes) -> Conditions:
             for number, rule in rules.items()
         }
     )
-
-
-class Bar(NamedTuple):
-    """A candle made by the venue, numbers as written; ``vwap`` and ``trades`` are None where it does not say."""
-
-    open_time: int
-    open: str
-    high: str
-    low: str
-    close: str
-    volume: str
-    vwap: str | None
-    trades: int | None
 
 
 def parse_bars(body: bytes) -> tuple[list[Bar], str]:

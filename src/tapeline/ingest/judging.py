@@ -7,10 +7,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pyarrow as pa
 
+from tapeline.clock import parse_duration
 from tapeline.errors import MalformedMessage
-from tapeline.exchanges.base import RawTrade
+from tapeline.exchanges.base import Bar, RawTrade
 from tapeline.ingest.base import Place
-from tapeline.recordings.court import Verdict
+from tapeline.recordings.base import ImportedCandles
+from tapeline.recordings.candle_rows import CandleRows, judge_candles
+from tapeline.recordings.court import Court, Verdict
+from tapeline.recordings.instants import TimeRule
 from tapeline.types import DeadLetter, Frame, Int
 
 _FIRST_TIME = 1_230_940_800 * 10**9
@@ -59,6 +63,41 @@ def _checked(verdict: Verdict, what: str, values: Sequence[int | None], low: int
     if bad.any():
         verdict.refuse(bad, lambda row: f"{what}: expected an integer in {low}..{high}, was {values[row]}")
     return column
+
+
+def judge_bars(
+    instrument: str, timeframe: str, source: str, bars: Sequence[Bar], *, end: int, now: int
+) -> tuple[ImportedCandles, list[DeadLetter]]:
+    """Judge candles that a venue made (at least one), as an import judges those of a file.
+
+    Args:
+        instrument: ours.
+        timeframe: ours.
+        source: what dead letters name as their source.
+        bars: as the venue wrote them.
+        end: none may close later, ns UTC: it might be running.
+        now: when they were here, ns UTC.
+    """
+    size = parse_duration(timeframe)
+    columns = dict(zip(Bar._fields, zip(*bars, strict=True), strict=True))
+    texts = {name: pa.array(columns[name], pa.string()) for name in Bar._fields if name not in {"open_time", "trades"}}
+    counts = columns["trades"]
+    judged = CandleRows(
+        open_time=pa.array(columns["open_time"], pa.int64()),
+        rule=TimeRule(("ns",)),
+        prices=[texts[name] for name in ("open", "high", "low", "close")],
+        volume=texts["volume"],
+        size=size,
+        locate=lambda row: (row + 1, repr(tuple(bars[row])).encode()),
+        quote_volume=texts["quote_volume"],
+        trades=pa.array([count or 0 for count in counts], pa.int64()),
+        buy_volume=texts["buy_volume"],
+        vwap=texts["vwap"] if columns["vwap"][0] is not None else None,
+    )
+    records, letters = judge_candles(judged, Court(source, instrument, end - size, now))
+    untold = [bar.open_time for bar in bars if bar.trades is None]
+    records["trades"][np.isin(records["open_time"], untold)] = -1
+    return ImportedCandles(instrument, timeframe, records), letters
 
 
 def malformed(source: str, errors: Iterable[MalformedMessage], ts_init: int, instrument: str = "") -> list[DeadLetter]:

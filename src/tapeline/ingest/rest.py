@@ -98,7 +98,7 @@ class Rest:
             except StopIteration:
                 return
             if isinstance(step, Page):
-                answer, idle = None, 0 if step.trades else idle
+                answer, idle = None, 0 if step.trades or step.reached is not None else idle
                 yield step
             else:
                 answer, idle = await self.get(step, urgent=urgent), idle + 1

@@ -7,7 +7,7 @@ trusted at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +68,9 @@ def check_candles(
     if asked.max_age is not None and now is not None and len(candles):
         age = now - int(candles["close_time"].max())
         told = f"the newest candle closed at {format_time(int(candles['close_time'].max()))}"
-        found.append(DataCheck("staleness", age <= asked.max_age, told, f"{format_duration(asked.max_age)} ago at most"))
+        found.append(
+            DataCheck("staleness", age <= asked.max_age, told, f"{format_duration(asked.max_age)} ago at most")
+        )
     return found
 
 
@@ -131,7 +133,9 @@ def _time_checks(candles: Records, step: int, limits: Limits) -> Iterator[DataCh
     yield DataCheck("grid", not off, f"{off} candles beside it", f"close_time on the grid of {format_duration(step)}")
     span = (int(times.max()) - int(times.min())) // step + 1 if len(times) else 0
     missing = 1 - len(np.unique(times)) / span if span else 1.0
-    yield DataCheck("gaps", missing <= limits.missing, f"{missing:.1%} missing", f"at most {limits.missing:.0%} missing")
+    yield DataCheck(
+        "gaps", missing <= limits.missing, f"{missing:.1%} missing", f"at most {limits.missing:.0%} missing"
+    )
     share = float(1 - candles["complete"].mean()) if len(candles) else 1.0
     rule = f"at most {limits.incomplete:.0%} incomplete"
     yield DataCheck("incomplete rows", share <= limits.incomplete, f"{share:.1%} incomplete", rule)
@@ -159,10 +163,9 @@ def profile(columns: Sequence[str], inputs: Float) -> list[dict[str, float | str
 def _described(name: str, column: Float) -> dict[str, float | str | None]:
     known = column[np.isfinite(column)]
     row: dict[str, float | str | None] = {"column": name, "unknown": 1 - len(known) / max(1, len(column))}
-    numbers: dict[str, Callable[[], float]] = {
-        "mean": lambda: float(known.mean()),
-        "deviation": lambda: float(known.std()),
-        **{f"q{share:02d}": (lambda share=share: float(np.quantile(known, share / 100))) for share in (0, 5, 50, 95, 100)},
-        "distinct": lambda: float(len(np.unique(known))),
-    }
-    return row | {key: number() if len(known) else None for key, number in numbers.items()}
+    names = ("mean", "deviation", "least", "q05", "median", "q95", "most", "distinct")
+    if not len(known):
+        return row | dict.fromkeys(names)
+    quantiles = np.quantile(known, (0, 0.05, 0.5, 0.95, 1)).tolist()
+    numbers = (float(known.mean()), float(known.std()), *quantiles, float(len(np.unique(known))))
+    return row | dict(zip(names, numbers, strict=True))

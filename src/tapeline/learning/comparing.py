@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from tapeline.types import Float
 
 
@@ -40,7 +38,7 @@ def lags_for(rows: int, overlap: int) -> int:
     >>> lags_for(100, 5), lags_for(100, 1)
     (8, 4)
     """
-    return max(2 * (overlap - 1), math.floor(4 * (rows / 100) ** (2 / 9)))
+    return max(2 * (overlap - 1), math.floor(4 * math.pow(rows / 100, 2 / 9)))
 
 
 def diebold_mariano(gains: Float, overlap: int) -> DieboldMariano:

@@ -50,7 +50,5 @@ def covered(evaluation: Evaluation, model: str, coverage: float, level: float) -
     low, high = bounds[known].T
     inside = ((residuals[known] >= low) & (residuals[known] <= high)).astype(np.float64)
     like = evaluation.bootstrap
-    boot = BlockBootstrap(
-        len(inside), block=like.block, resamples=like.resamples, seed=like.seed, overlap=like.overlap
-    )
+    boot = BlockBootstrap(len(inside), block=like.block, resamples=like.resamples, seed=like.seed, overlap=like.overlap)
     return Covered(boot.interval(inside, level), boot.interval(high - low, level))

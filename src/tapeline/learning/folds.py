@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -115,13 +116,13 @@ def split(dataset: Dataset, plan: WalkForward) -> tuple[Fold, ...]:
 
 def _rolling(where: str, dataset: Dataset, plan: WalkForward, windows: Windows) -> tuple[Fold, ...]:
     learn, edges = windows.edges(dataset)
-    parts = [(start, end) for start, end in zip(edges, edges[1:], strict=False) if end > start]
+    parts = [(start, end) for start, end in pairwise(edges) if end > start]
     tested = parts[-1][1] - parts[0][0] if parts else 0
     least = _LEAST_BLOCKS * 2 * dataset.overlap
     if tested < least:
         raise NotEnoughData(
             where,
-            f"has too few test rows in windows {windows.train:g}/{windows.validation:g}/{windows.test:g} (ns or shares)",
+            f"has too few test rows in windows of {learn} ns to learn from",
             expected=f"at least {least}",
             was=tested,
             next_step="import more trades, or take shorter windows",

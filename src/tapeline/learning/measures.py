@@ -22,17 +22,21 @@ class Measure:
         columns: outcomes and answers of m rows to m x c columns.
         value: means of the columns (r x c) to the number (r), NaN where it does not exist.
         sign: 1 where more is better, -1 where less is.
+        grows: whether noise makes it larger, so that resamples lie above it: then they are mirrored at it.
     """
 
     name: str
     columns: Callable[[Float, Float], Float]
     value: Callable[[Float], Float]
     sign: int = 1
+    grows: bool = False
 
 
 def ratio(above: Float, below: Float) -> Float:
     """Return above / below, NaN where below is not positive."""
-    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
+    made: Float = np.full(np.shape(above), np.nan)
+    np.divide(above, below, out=made, where=below > 0)
+    return made
 
 
 def _squares(labels: Float, said: Float) -> Float:
@@ -95,7 +99,7 @@ _R2 = Measure("r2_last_price", _squares, lambda means: 1 - ratio(means[:, 0], me
 _IC = Measure("information_coefficient", _ranks, _correlation)
 _SIDES = Measure("directional_accuracy", _signs, lambda means: ratio(means[:, 0], means[:, 1]))
 _BALANCED = Measure("balanced_accuracy", _hits_by_class, _mean_of_shares)
-_CALIBRATION = Measure("calibration_error", _miscalibration, _summed_off, -1)
+_CALIBRATION = Measure("calibration_error", _miscalibration, _summed_off, -1, grows=True)
 
 MEASURES: Mapping[str, tuple[Measure, ...]] = {
     "return": (_RMSE, _R2, _SIDES, _IC),

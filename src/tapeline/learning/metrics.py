@@ -52,7 +52,8 @@ def _right(labels: Float, said: Float) -> Float:
 
 def _brier(labels: Float, said: Float) -> Float:
     square: Float = (chances(labels, said) - came(labels, said)) ** 2
-    return square.sum(axis=1) / 2 if said.ndim == 1 else square.sum(axis=1)
+    total: Float = square.sum(axis=1)
+    return total / 2 if said.ndim == 1 else total
 
 
 _SQUARED = Metric("mse", lambda labels, said: (labels - said) ** 2)

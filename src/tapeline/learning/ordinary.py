@@ -7,7 +7,7 @@ yardstick; estimators that need several outcomes, other estimators or inputs tha
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn, Self, cast
 
 import numpy as np
@@ -25,11 +25,26 @@ _MOST_ROWS = {
     500: "GaussianProcess",
     2_000: "KernelRidge SVR NuSVR SVC NuSVC Quantile Label TheilSen",
     5_000: "KNeighbors MLP SelfTraining",
-    10_000: "RandomForest ExtraTrees Bagging GradientBoosting AdaBoost ARD LarsCV LassoCV ElasticNetCV LogisticRegressionCV",
+    10_000: "RandomForest ExtraTrees Bagging GradientBoosting AdaBoost ARD LassoC ElasticNetC LogisticRegressionC",
 }
 _PASSES = 200
 _CERTAIN = 1e-3
 _SIZE = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimator:
+    """One of scikit-learn's."""
+
+    name: str
+    kind: Any
+
+    def made(self, seed: int) -> Any:
+        """Return it behind a scaler."""
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        return make_pipeline(StandardScaler(), _instance(self.kind, seed))
 
 
 class Ordinary(Model):
@@ -40,7 +55,7 @@ class Ordinary(Model):
         most_rows: it learns from the newest so many rows: some take the square of them, or their cube.
     """
 
-    estimator: ClassVar[Callable[[int], Any]]
+    estimator: ClassVar[Estimator]
     most_rows: ClassVar[int]
     by_default = False
 
@@ -65,12 +80,12 @@ class Ordinary(Model):
             warnings.simplefilter("ignore")
             if self.target == "return":
                 self.scale = float(labels.std()) or 1.0
-                self.fitted = _made(self.estimator(seed)).fit(rows, np.clip(labels / self.scale, -_SIZE, _SIZE))
+                self.fitted = self.estimator.made(seed).fit(rows, np.clip(labels / self.scale, -_SIZE, _SIZE))
                 return self
-            self.fitted = _made(self.estimator(seed))
+            self.fitted = self.estimator.made(seed)
             if not hasattr(self.fitted, "predict_proba"):
                 early, late = inner_split(len(rows), overlap)
-                told = _made(self.estimator(seed)).fit(rows[early], labels[early]).predict(rows[late])
+                told = self.estimator.made(seed).fit(rows[early], labels[early]).predict(rows[late])
                 self.shares = {side: _share_up(labels[late][told == side]) for side in (0.0, 1.0)}
             self.fitted.fit(rows, labels)
         return self
@@ -130,12 +145,12 @@ def _model(name: str, kind: Any, target: str) -> type[Model]:
         "name": name,
         "target": target,
         "most_rows": most,
-        "estimator": staticmethod(lambda seed: _instance(name, kind, seed)),
+        "estimator": Estimator(name, kind),
     }
     return cast("type[Model]", type(name, (Ordinary,), own))
 
 
-def _instance(name: str, kind: Any, seed: int) -> Any:
+def _instance(kind: Any, seed: int) -> Any:
     """Make an estimator with its defaults, but one that repeats itself and goes on for a bounded time."""
     from sklearn.semi_supervised import SelfTrainingClassifier
     from sklearn.tree import DecisionTreeClassifier
@@ -146,13 +161,6 @@ def _instance(name: str, kind: Any, seed: int) -> Any:
     if isinstance(known.get("max_iter"), int) and known["max_iter"] > _PASSES:
         asked["max_iter"] = _PASSES
     return made.set_params(**{key: value for key, value in asked.items() if key in known})
-
-
-def _made(estimator: Any) -> Any:
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    return make_pipeline(StandardScaler(), estimator)
 
 
 def _share_up(labels: Float) -> Float:

@@ -1,40 +1,82 @@
-"""The record of a run as plain JSON values: what was asked, and what was found."""
+"""The record of a run as plain JSON values: what was asked, what was found, and how it was decided."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed
+from pathlib import Path
 from typing import Any
 
 from tapeline.clock import format_duration, format_time
-from tapeline.evaluate import Evaluation
+from tapeline.evaluate import Evaluation, Score
 from tapeline.learning.artifact import Artifact, code_version
+from tapeline.learning.checks import DataCheck, profile
+from tapeline.learning.covering import Covered
 from tapeline.learning.dataset import Dataset
-from tapeline.learning.gate import Decision, Trading
+from tapeline.learning.gate import Decision
+from tapeline.learning.importance import Importance
 from tapeline.learning.leaks import Leak
 from tapeline.learning.metrics import METRICS
+from tapeline.learning.resample import Interval
+from tapeline.learning.sweep import Sweep
+from tapeline.learning.trading import Trading
 from tapeline.models.base import Model
 
-_LIBRARIES = ("numpy", "scikit-learn", "lightgbm")
+_LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "optuna")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
     """What a run found for one target.
 
-    ``dataset`` holds the rows that have an outcome of the target; ``covered`` is the share of outcomes inside the
-    champion's intervals out of sample, NaN where it has none.
+    ``dataset`` holds the rows that have an outcome of the target; ``covered`` is how well the champion's intervals
+    hold; ``importance`` is of the model that stood before the gate; ``kinds`` are the models that ran.
     """
 
     dataset: Dataset
-
     evaluation: Evaluation
     decision: Decision
     trading: Trading
     artifact: Artifact
-    covered: float
+    covered: Covered
+    sweep: Sweep | None
+    importance: Sequence[Importance]
+    kinds: tuple[type[Model], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What a run found.
+
+    Attributes:
+        run: its id.
+        dataset: the rows.
+        asked: the settings by name.
+        outcomes: by target.
+        leaks: that were found; None where nobody looked.
+        checks: of the data; None where nobody looked.
+        tried: how many candidates ran.
+        refused: why a target was not evaluated, by target.
+        searched: what tuning did.
+    """
+
+    run: str
+    dataset: Dataset
+    asked: Mapping[str, Any]
+    outcomes: Mapping[str, Outcome]
+    leaks: Sequence[Leak] | None
+    checks: Sequence[DataCheck] | None
+    tried: int
+    refused: Mapping[str, str]
+    searched: Sequence[Mapping[str, Any]]
+
+
+def run_folder(runs: Path, dataset: Dataset, run: str) -> Path:
+    """Return the folder of a run inside the folder of runs."""
+    name = f"{dataset.instrument}_{dataset.timeframe}_{format_duration(dataset.horizon)}_{run}"
+    return runs / "".join(char if char.isalnum() or char in "._-" else "-" for char in name)
 
 
 def settings_record(
@@ -67,29 +109,12 @@ def settings_record(
     }
 
 
-def report_record(
-    run: str,
-    dataset: Dataset,
-    asked: Mapping[str, Any],
-    outcomes: Mapping[str, Outcome],
-    leaks: Sequence[Leak] | None,
-    tried: int,
-    refused: Mapping[str, str],
-) -> dict[str, Any]:
-    """Return what a run found.
-
-    Args:
-        run: its id.
-        dataset: the rows.
-        asked: the settings by name.
-        outcomes: by target.
-        leaks: that were found; None where nobody looked.
-        tried: how many candidates ran.
-        refused: why a target was not evaluated, by target.
-    """
-    main = outcomes[asked["main_target"]].decision
+def report_record(found: Found) -> dict[str, Any]:
+    """Return what a run found, as plain JSON values."""
+    dataset, asked = found.dataset, found.asked
+    main = found.outcomes[asked["main_target"]].decision
     return {
-        "run": run,
+        "run": found.run,
         "instrument": dataset.instrument,
         "timeframe": dataset.timeframe,
         "horizon": format_duration(dataset.horizon),
@@ -98,62 +123,117 @@ def report_record(
         "promoted": main.promoted,
         "reason": main.reason,
         "target": main.target,
-        "targets": {target: _target(outcome, asked["coverage"]) for target, outcome in outcomes.items()},
-        "models": [row for outcome in outcomes.values() for row in _models(outcome.evaluation)],
-        "not_evaluated": dict(refused),
+        "objective": asked["objective"],
+        "targets": {target: _target(outcome, asked["coverage"]) for target, outcome in found.outcomes.items()},
+        "models": [row for outcome in found.outcomes.values() for row in _models(outcome.evaluation)],
+        "sweep": {target: _sweep(outcome) for target, outcome in found.outcomes.items() if outcome.sweep},
+        "tuning": [dict(one) for one in found.searched],
+        "not_evaluated": dict(found.refused),
         "excluded": dict(dataset.excluded),
-        "tried": tried,
+        "tried": found.tried,
         "level": asked["level"],
-        "level_of_differences": 1 - (1 - asked["level"]) / max(1, tried),
-        "leak_check": None if leaks is None else [str(leak) for leak in leaks],
+        "level_of_differences": 1 - (1 - asked["level"]) / found.tried,
+        "leak_check": None if found.leaks is None else [str(leak) for leak in found.leaks],
+        "data_checks": None if found.checks is None else [asdict(check) for check in found.checks],
+        "profile": profile(dataset.columns, dataset.inputs),
+        "first": format_time(int(dataset.as_of[0])),
+        "last": format_time(int(dataset.as_of[-1])),
+        "feature_set": dataset.feature_set,
+        "feature_version": dataset.feature_version,
+        "code_version": code_version(),
         "seed": asked["seed"],
         "data_hash": dataset.digest(),
     }
 
 
 def _target(outcome: Outcome, coverage: float) -> dict[str, Any]:
-    earned, found = outcome.trading, outcome.evaluation
+    found, decision = outcome.evaluation, outcome.decision
     return {
-        "champion": outcome.decision.champion,
+        "champion": decision.champion,
+        "candidate": decision.candidate or None,
         "version": outcome.artifact.version,
-        "promoted": outcome.decision.promoted,
-        "reason": outcome.decision.reason,
+        "promoted": decision.promoted,
+        "reason": decision.reason,
+        "gate": [asdict(check) for check in decision.checks],
         "metric": found.metric.name,
+        "baseline": found.best_baseline,
         "rows": len(outcome.dataset),
         "stayed": outcome.dataset.excluded.get("the price stayed", 0),
         "test_rows": len(found.labels),
         "block_rows": found.bootstrap.block,
+        "folds": len(found.folds),
         "coverage_asked": coverage if found.target == "return" else None,
-        "coverage": _known(outcome.covered),
-        "trading": {
-            "model": earned.model,
-            "text": earned.text,
-            "trades": earned.trades,
-            "gross": _known(earned.gross.value),
-            "gross_low": _known(earned.gross.low),
-            "gross_high": _known(earned.gross.high),
-            "cost": earned.cost,
-            "survives": earned.survives,
-        },
+        "coverage": _known(outcome.covered.share.value),
+        "coverage_interval": _ends(outcome.covered.share),
+        "width": _known(outcome.covered.width.value),
+        "diebold_mariano": [_tested(found, name) for name in found.said if name != found.best_baseline],
+        "trading": _trading(outcome.trading),
+        "importance": [
+            {key: value if isinstance(value, str) else _known(value) for key, value in asdict(one).items()}
+            for one in outcome.importance
+        ],
+    }
+
+
+def _tested(found: Evaluation, name: str) -> dict[str, Any]:
+    test = found.diebold_mariano(name)
+    return {"model": name, "statistic": _known(test.statistic), "p": _known(test.p)}
+
+
+def _trading(earned: Trading) -> dict[str, Any]:
+    return {
+        "model": earned.model,
+        "text": earned.text,
+        "trades": earned.trades,
+        "gross": _known(earned.gross.value),
+        "gross_low": _known(earned.gross.low),
+        "gross_high": _known(earned.gross.high),
+        "net": _known(earned.net.value),
+        "net_low": _known(earned.net.low),
+        "net_high": _known(earned.net.high),
+        "cost": earned.cost,
+        "turnover": earned.turnover,
+        "sharpe": _known(earned.sharpe.value),
+        "sharpe_interval": _ends(earned.sharpe),
+        "drawdown": _known(earned.drawdown.value),
+        "drawdown_interval": _ends(earned.drawdown),
+        "deflated_sharpe": _known(earned.deflated),
+        "tries": earned.tries,
+        "survives": earned.survives,
     }
 
 
 def _models(found: Evaluation) -> list[dict[str, Any]]:
-    return [
-        {
-            "target": score.target,
-            "model": score.model,
-            "metric": score.metric,
-            "value": _known(score.value.value),
-            "low": _known(score.value.low),
-            "high": _known(score.value.high),
-            "baseline": score.baseline,
-            "difference": _known(score.difference.value),
-            "difference_low": _known(score.difference.low),
-            "difference_high": _known(score.difference.high),
-        }
-        for score in found.scores
-    ]
+    return [_score(score) for score in found.scores]
+
+
+def _sweep(outcome: Outcome) -> dict[str, Any]:
+    """Return the ranking of everything that ran for a target, by the deciding metric, and what did not end."""
+    swept, found = outcome.sweep, outcome.evaluation
+    assert swept is not None
+    ours = [{**_score(found.score(name)), "served": True} for name in found.candidates]
+    others = [{**_score(swept.evaluation.score(name)), "served": False} for name in swept.ended]
+    ranking = sorted((*ours, *others), key=lambda row: -row["difference"])
+    return {"tried": swept.tried, "ranking": ranking, "failed": dict(swept.failed)}
+
+
+def _score(score: Score) -> dict[str, Any]:
+    return {
+        "target": score.target,
+        "model": score.model,
+        "metric": score.metric,
+        "value": _known(score.value.value),
+        "low": _known(score.value.low),
+        "high": _known(score.value.high),
+        "baseline": score.baseline,
+        "difference": _known(score.difference.value),
+        "difference_low": _known(score.difference.low),
+        "difference_high": _known(score.difference.high),
+    }
+
+
+def _ends(interval: Interval) -> list[float | None]:
+    return [_known(interval.low), _known(interval.high)]
 
 
 def _known(value: float) -> float | None:

@@ -1,4 +1,8 @@
-"""The folder of a run: ``report.json``, ``settings.json``, ``folds.csv`` and the picture ``errors.png``."""
+"""The folder of a run: its page, its record as JSON, its folds as CSV, a picture; and what it kept to go on.
+
+``report.html``, ``report.json``, ``settings.json``, ``folds.csv``, ``errors.png``; in ``work`` what models said, fold
+by fold, and the trials of tuning.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tapeline.clock import format_time
-from tapeline.errors import StoreUnavailable
+from tapeline.errors import StoreUnavailable, UnknownName
 from tapeline.evaluate import Evaluation
 from tapeline.learning.metrics import METRICS
-from tapeline.learning.record import Outcome
+from tapeline.learning.page import page
+from tapeline.learning.record import Outcome, run_folder
 from tapeline.train import Training
-from tapeline.types import Float, venue_of
+from tapeline.types import venue_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
 
 _INK, _FAINT = "#1f2933", "#9aa5b1"
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b5ea7")
-_UNITS = {"mse": (1e8, "bp²"), "log_loss": (1.0, "nats")}
+_UNITS = {"mse": (1e8, "bp²"), "mae": (1e4, "bp"), "log_loss": (1.0, "nats")}
 
 
 def write_run(training: Training, folder: str | Path) -> Path:
@@ -33,9 +38,7 @@ def write_run(training: Training, folder: str | Path) -> Path:
     Raises:
         StoreUnavailable: the folder cannot be written.
     """
-    dataset = training.dataset
-    name = f"{dataset.instrument}_{dataset.timeframe}_{training.report['horizon']}_{training.run}"
-    place = Path(folder) / "".join(char if char.isalnum() or char in "._-" else "-" for char in name)
+    place = run_folder(Path(folder), training.dataset, training.run)
     try:
         place.mkdir(parents=True, exist_ok=True)
         for part, content in (("report", training.report), ("settings", training.settings)):
@@ -47,6 +50,8 @@ def write_run(training: Training, folder: str | Path) -> Path:
             writer.writeheader()
             writer.writerows(rows)
         draw(training).savefig(place / "errors.png", dpi=150)
+        text = page(training.report, training.settings, training.outcomes)
+        (place / "report.html").write_text(text, encoding="utf-8")
     except OSError as error:
         raise StoreUnavailable(f"run folder {place}", f"cannot be written: {error.strerror or error}") from error
     return place
@@ -54,6 +59,7 @@ def write_run(training: Training, folder: str | Path) -> Path:
 
 def fold_rows(training: Training) -> Iterator[dict[str, Any]]:
     """Yield one row per target, model and fold: when it learnt, when it was tested, how it did."""
+    names = [metric.name for target in training.outcomes for metric in METRICS[target]]
     for outcome in training.outcomes.values():
         found = outcome.evaluation
         times, known = outcome.dataset.as_of, outcome.dataset.known_at
@@ -70,11 +76,11 @@ def fold_rows(training: Training) -> Iterator[dict[str, Any]]:
                     "test_rows": fold.test.stop - fold.test.start,
                     "test_start": format_time(int(times[fold.test.start])),
                     "test_end": format_time(int(times[fold.test.stop - 1])),
+                    **dict.fromkeys(names, ""),
                     **{
                         metric.name: float(metric.rows(found.labels[part], said[part]).mean())
                         for metric in METRICS[found.target]
                     },
-                    **{metric.name: "" for target in METRICS if target != found.target for metric in METRICS[target]},
                 }
 
 
@@ -104,7 +110,7 @@ def _panel(panel: Axes, training: Training, outcome: Outcome) -> None:
     colours = dict(zip(names, _COLOURS * len(names), strict=False))
     for name in sorted(others, key=lambda name: -found.score(name).difference.value):
         candidate = name in found.candidates
-        line = np.cumsum(_saved(found, name)) * scale
+        line = np.cumsum(found.gains(name)) * scale
         style = {"linewidth": 1.8} if candidate else {"linewidth": 1.1, "linestyle": "--", "alpha": 0.8}
         panel.plot(times, line, color=colours[name], label=_label(found, name), **style)
     for fold in found.folds[1:]:
@@ -130,14 +136,27 @@ def _dress(panel: Axes) -> None:
     panel.legend(loc="center left", bbox_to_anchor=(1.005, 0.5), fontsize=8, frameon=False)
 
 
-def _saved(found: Evaluation, name: str) -> Float:
-    metric = found.metric
-    ours, theirs = (metric.rows(found.labels, found.said[model]) for model in (name, found.best_baseline))
-    return metric.sign * (ours - theirs)
-
-
 def _label(found: Evaluation, name: str) -> str:
     base = abs(found.score(found.best_baseline).value.value) or 1.0
     gain = found.score(name).difference
     low, high = 100 * gain.low / base, 100 * gain.high / base
     return f"{name}\n{100 * gain.value / base:+.2f} % [{low:+.2f}, {high:+.2f}]"
+
+
+def find_run(folder: Path, name: str | None = None) -> Path:
+    """Return the folder of the run whose id begins with ``name``; without one, of the newest run.
+
+    Raises:
+        UnknownName: there is no such run, or several.
+    """
+    runs = sorted(folder.glob("*/report.json"), key=lambda path: (path.stat().st_mtime_ns, path))
+    if name is None and runs:
+        return runs[-1].parent
+    ids = {path.parent: path.parent.name.rpartition("_")[2] for path in runs}
+    found = [place for place, run in ids.items() if name and run.startswith(name)]
+    if len(found) != 1:
+        rule = f"one of {', '.join(sorted(ids.values()))}" if ids else "a run in the folder"
+        problem = "is several runs" if found else "is not known"
+        step = "tapeline train makes one"
+        raise UnknownName(f"run {name or ''}".strip(), problem, expected=rule, was=name, next_step=step)
+    return found[0]

@@ -69,9 +69,7 @@ class TrainSettings:
                 raise UsageError(f"settings {name}", "is no share", expected=rule, was=getattr(self, name))
         for name, known in (("main_target", METRICS), ("objective", OBJECTIVES)):
             if getattr(self, name) not in known:
-                raise UsageError(
-                    f"settings {name}", "is unknown", expected=" or ".join(known), was=getattr(self, name)
-                )
+                raise UsageError(f"settings {name}", "is unknown", expected=" or ".join(known), was=getattr(self, name))
         if self.objective == "trade" and self.main_target == "volatility":
             raise UsageError("settings objective", "cannot be traded", expected="another target", was=self.main_target)
         if not (math.isfinite(self.costs.round_trip) and self.costs.round_trip >= 0):

@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from tapeline.errors import BrokenInvariant
 from tapeline.evaluate import Evaluation, evaluate, walk
 from tapeline.learning.dataset import Dataset
@@ -96,9 +94,10 @@ class OutOfTime(RuntimeError):
 def _timed(
     dataset: Dataset, labels: Float, folds: Sequence[Fold], kind: type[Model], seed: int, budget: float
 ) -> list[Float]:
-    begun, parts = time.perf_counter(), []
+    begun = time.perf_counter()
+    parts: list[Float] = []
     for number, fold in enumerate(folds):
         parts.extend(walk(dataset, labels, [fold], kind, seed))
         if number + 1 < len(folds) and time.perf_counter() - begun > budget:
             raise OutOfTime(f"its {budget:g} s were over after fold {number + 1} of {len(folds)}")
-    return [np.asarray(part) for part in parts]
+    return parts

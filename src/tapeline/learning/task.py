@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tapeline.clock import format_duration
+import numpy as np
+
 from tapeline.evaluate import Evaluation, evaluate
 from tapeline.learning.artifact import Artifact, code_version
 from tapeline.learning.conformal import conformal_bounds
@@ -15,7 +16,7 @@ from tapeline.learning.covering import covered
 from tapeline.learning.dataset import Dataset
 from tapeline.learning.fitting import fit
 from tapeline.learning.folds import Fold, split
-from tapeline.learning.gate import Decision, Evidence, candidate_of, decide
+from tapeline.learning.gate import Evidence, candidate_of, decide
 from tapeline.learning.importance import Importance, importance
 from tapeline.learning.kept import Kept
 from tapeline.learning.placebo import LEVEL, find_in_nothing, inputs_that_are_outcomes
@@ -113,11 +114,17 @@ class Task:
         follow = decision.candidate or found.best_baseline
         held = covered(found, decision.champion, self.settings.coverage, level)
         earned = trading(
-            found, follow, self.settings.costs, self._market(found), level=level, least=self._least,
+            found,
+            follow,
+            self.settings.costs,
+            self._market(found),
+            level=level,
+            least=self._least,
             rivals=self._rivals(found, follow, swept),
         )
         by_name = {kind.name: kind for kind in kinds}
-        artifact = self._fitted(by_name[decision.champion], found.labels - self._residual_base(found, decision))
+        residuals = found.labels - found.said[decision.champion] if self.target == "return" else np.empty(0)
+        artifact = self._fitted(by_name[decision.champion], residuals)
         worth = self._importance(by_name[follow])
         return Outcome(self.dataset, found, decision, earned, artifact, held, swept, worth, tuple(kinds))
 
@@ -218,9 +225,6 @@ class Task:
     def _importance(self, kind: type[Model]) -> list[Importance]:
         return importance(self.dataset, kind, self.folds[-1], seed=self.settings.seed)
 
-    def _residual_base(self, found: Evaluation, decision: Decision) -> Float:
-        return found.said[decision.champion] if self.target == "return" else found.labels
-
     def _fitted(self, kind: type[Model], residuals: Float) -> Artifact:
         data, settings = self.dataset, self.settings
         model = fit(kind, data, seed=settings.seed)
@@ -247,8 +251,3 @@ class Task:
             seed=settings.seed,
             code_version=code_version(),
         )
-
-
-def told_where(dataset: Dataset) -> str:
-    """Return what a run is about, for texts of errors."""
-    return f"{dataset.instrument} {dataset.timeframe} {format_duration(dataset.horizon)} ahead"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
@@ -52,13 +53,14 @@ class Tuned(Model):
         weights: Float | None = None,
     ) -> Self:
         """Search, then fit with the best numbers on all rows."""
-        asked = {"seed": seed, "overlap": overlap, "past": past}
+        asked: dict[str, Any] = {"seed": seed, "overlap": overlap, "past": past}
         best = self._search(rows, labels, asked)
-        more = {} if weights is None else {"weights": weights}
-        self.inner = variant(self.kind, best)().fit(rows, labels, **asked, **more)
+        if weights is not None:
+            asked["weights"] = weights
+        self.inner = variant(self.kind, best)().fit(rows, labels, **asked)
         return self
 
-    def _search(self, rows: Float, labels: Float, asked: dict[str, int]) -> dict[str, float]:
+    def _search(self, rows: Float, labels: Float, asked: dict[str, Any]) -> dict[str, float]:
         """Try numbers on two later parts of the rows; the usual ones first, so that tuning cannot do worse there."""
         import optuna
 
@@ -155,9 +157,7 @@ def inner_splits(rows: int, overlap: int, share: float) -> list[tuple[slice, sli
     [(slice(0, 57, None), slice(60, 80, None)), (slice(0, 77, None), slice(80, 100, None))]
     """
     cuts = [math.floor(rows * (1 - share * left)) for left in range(_SPLITS, -1, -1)]
-    return [
-        (slice(0, max(1, start - overlap)), slice(start, end)) for start, end in zip(cuts, cuts[1:], strict=False)
-    ]
+    return [(slice(0, max(1, start - overlap)), slice(start, end)) for start, end in pairwise(cuts)]
 
 
 def searches(kinds: Sequence[type[Model]]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Self
@@ -192,10 +192,18 @@ def _modules(paths: Sequence[str | Path]) -> Iterator[ModuleType]:
     for info in pkgutil.iter_modules(package.__path__):
         yield importlib.import_module(f"{package.__name__}.{info.name}")
     for entry in entry_points(group="tapeline.models"):
-        loaded = entry.load()
-        yield loaded if inspect.ismodule(loaded) else importlib.import_module(loaded.__module__)
+        yield _from_entry(entry)
     for path in paths:
         yield _from_file(Path(path))
+
+
+def _from_entry(entry: EntryPoint) -> ModuleType:
+    try:
+        loaded = entry.load()
+    except (ImportError, AttributeError) as error:
+        step = "install what it needs, or remove the package that names it"
+        raise UsageError(f"models of {entry.value}", f"cannot be imported: {error}", next_step=step) from error
+    return loaded if inspect.ismodule(loaded) else importlib.import_module(loaded.__module__)
 
 
 def _from_file(path: Path) -> ModuleType:

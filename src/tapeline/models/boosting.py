@@ -7,6 +7,7 @@ that text, so that it is the same before and after saving.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,7 +50,7 @@ class _Boosting(Scored):
 
     name = "lightgbm"
     rounds: ClassVar[int] = 200
-    space = {
+    space: ClassVar[Mapping[str, Range]] = {
         "learning_rate": Range(0.01, 0.3, 0.05, log=True),
         "num_leaves": Range(3, 63, 15, log=True, whole=True),
         "lambda_l2": Range(0.01, 1000.0, 1.0, log=True),

@@ -7,6 +7,9 @@ logarithm.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 
 from tapeline.models.base import Range, State
@@ -18,6 +21,9 @@ from tapeline.types import Float
 
 _TREES = 100
 _LEAST = 1e-3
+
+
+_MANY_ROWS = 20_000
 
 
 class Forest:
@@ -48,7 +54,7 @@ class _RandomForest(Scored):
 
     name = "forest"
     by_default = False
-    space = {
+    space: ClassVar[Mapping[str, Range]] = {
         "leaf_share": Range(0.002, 0.1, 0.02, log=True),
         "inputs_share": Range(0.1, 1.0, 1 / 3),
     }
@@ -67,7 +73,12 @@ class _RandomForest(Scored):
         share, inputs = cls.chosen.get("leaf_share", 0.02), cls.chosen.get("inputs_share", 1 / 3)
         leaf, drawn = max(5, int(rows * share + 1e-9)), max(10, round(0.6 * rows))
         forest = RandomForestRegressor(
-            size, min_samples_leaf=leaf, max_features=inputs, max_samples=drawn, random_state=early.seed
+            size,
+            min_samples_leaf=leaf,
+            max_features=inputs,
+            max_samples=drawn,
+            random_state=early.seed,
+            n_jobs=_threads(rows),
         )
         forest.fit(early.rows, _wanted(early.goal, early.learnt), sample_weight=early.weights)
         trees = [tree.tree_ for tree in forest.estimators_]
@@ -81,6 +92,10 @@ class _RandomForest(Scored):
         """Read the graph."""
         graph = Graph.from_state(f"model {cls.name} ({cls.target})", state)
         return Forest(graph, tuple(float(base) for base in state["base"]), int(state["classes"]))
+
+
+def _threads(rows: int) -> int:
+    return 1 if rows < _MANY_ROWS else 2
 
 
 def _wanted(goal: Goal, learnt: Float) -> Float:

@@ -6,6 +6,7 @@ As LightGBM's: shallow trees, early stopping on the last fifth of the training r
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -51,7 +52,7 @@ class _XGBoost(Scored):
     rounds: ClassVar[int] = 200
     by_default = False
     extra = "xgboost"
-    space = {
+    space: ClassVar[Mapping[str, Range]] = {
         "eta": Range(0.01, 0.3, 0.05, log=True),
         "max_depth": Range(2, 8, 4, whole=True),
         "lambda": Range(0.01, 1000.0, 1.0, log=True),

@@ -15,7 +15,10 @@ from tapeline.types import CANDLE, DeadLetter, Records
 
 @dataclass(slots=True)
 class CandleRows:
-    """Candles as they came. ``buy_volume``, ``quote_volume`` and ``trades`` may be missing: then unknown."""
+    """Candles as they came. ``buy_volume``, ``quote_volume``, ``vwap`` and ``trades`` may be missing: then unknown.
+
+    ``vwap`` is made of ``quote_volume`` where it is missing.
+    """
 
     open_time: pa.Array
     rule: TimeRule
@@ -26,6 +29,7 @@ class CandleRows:
     quote_volume: pa.Array | None = None
     trades: pa.Array | None = None
     buy_volume: pa.Array | None = None
+    vwap: pa.Array | None = None
 
 
 def judge_candles(rows: CandleRows, court: Court) -> tuple[Records, list[DeadLetter]]:
@@ -41,7 +45,10 @@ def judge_candles(rows: CandleRows, court: Court) -> tuple[Records, list[DeadLet
     out["trades"] = -1 if rows.trades is None else verdict.identifier("trades", rows.trades)
     _check_candles(out, rows.size, verdict)
     with np.errstate(divide="ignore", invalid="ignore"):
-        out["vwap"] = np.where(out["volume"] > 0, out["quote_volume"] / out["volume"], np.nan)
+        told = out["quote_volume"] / out["volume"]
+    if rows.vwap is not None:
+        told = verdict.number("vwap", rows.vwap, zero=True, missing=True)
+    out["vwap"] = np.where(out["volume"] > 0, told, np.nan)
     out["close_time"] = out["open_time"] + rows.size
     out["realized_vol"], out["complete"] = np.nan, True
     letters = [court.letter(*rows.locate(row), reason) for row, reason in sorted(verdict.reasons.items())]

@@ -27,6 +27,7 @@ from tapeline.runners.monitors import drift_status
 from tapeline.runners.owner import owning, told
 from tapeline.runners.report import Rates, report
 from tapeline.runners.writer import Writer
+from tapeline.serving import promote
 from tapeline.stores import rows
 from tapeline.stores._duckdb_reader import Reader
 from tapeline.stores.base import Store
@@ -69,16 +70,16 @@ class Embedded:
     ) -> None:
         self.hub = Hub() if hub is None else hub
         self.settings = settings
-        self._clock = SteadyClock(SystemClock() if clock is None else clock)
+        self.clock = SteadyClock(SystemClock() if clock is None else clock)
         self._watcher = watcher
         self._url, self.key = url, secrets.token_urlsafe(32)
         self._store: DuckDBStore | None = None
-        self.writer = Writer(self._open, settings, clock=self._clock, publish=self._publish)
+        self.writer = Writer(self._open, settings, clock=self.clock, publish=self._publish)
         bounds = Bounds.of(settings)
-        self.ingest = Ingest(followed, self.writer, clock=self._clock, bounds=bounds, seed=seed, live=self.writer.live)
+        self.ingest = Ingest(followed, self.writer, clock=self.clock, bounds=bounds, seed=seed, live=self.writer.live)
         self._rates = Rates()
-        self._health = HealthLog(history_of(settings.db), clock=self._clock)
-        self._started = self._clock.now()
+        self._health = HealthLog(history_of(settings.db), clock=self.clock)
+        self._started = self.clock.now()
         self._owned = ExitStack()
 
     def _open(self) -> Store:
@@ -104,7 +105,7 @@ class Embedded:
             await self.writer.start()
         except StoreLocked as error:
             raise told(self.settings.db, error) from error
-        self._owned.enter_context(owning(self.settings.db, self._url, clock=self._clock, key=self.key))
+        self._owned.enter_context(owning(self.settings.db, self._url, clock=self.clock, key=self.key))
         self.hub.expect(await self.writer.call(_outstanding))
         return self
 
@@ -118,7 +119,7 @@ class Embedded:
     def announce(self, url: str) -> None:
         """Note beside the database where this process answers."""
         self._owned.close()
-        self._owned.enter_context(owning(self.settings.db, url, clock=self._clock, key=self.key))
+        self._owned.enter_context(owning(self.settings.db, url, clock=self.clock, key=self.key))
 
     async def run(self) -> None:
         """Follow until cancelled, or until every connection was refused for good.
@@ -144,7 +145,7 @@ class Embedded:
     def status(self) -> dict[str, Any]:
         """Return how it is: venues, instruments, latency by stage, queue, memory, health."""
         statuses, timeframes = self.ingest.statuses, self.settings.timeframes
-        told_of = report(self.writer, statuses, timeframes, self._rates, clock=self._clock, started=self._started)
+        told_of = report(self.writer, statuses, timeframes, self._rates, clock=self.clock, started=self._started)
         found = self.hub.monitored
         problems = [*(found.reasons if found else ()), *([self._health.problem] if self._health.problem else ())]
         health, reasons = with_reasons(told_of["health"], told_of["reasons"], problems)
@@ -159,8 +160,8 @@ class Embedded:
             UsageError: it is archived.
             StoreUnavailable: nothing can be stored now.
         """
-        now = self._clock.now()
-        await self.writer.change(lambda store: Registry(store).promote(name, version, now=now))
+        now = self.clock.now()
+        await self.writer.change(lambda store: promote(store, name, version, now=now, by="api"))
 
     async def rollback(self, name: str) -> str:
         """Let the champion before answer again, and return its version.
@@ -170,8 +171,8 @@ class Embedded:
             UsageError: there is no earlier champion.
             StoreUnavailable: nothing can be stored now.
         """
-        now = self._clock.now()
-        return await self.writer.change(lambda store: Registry(store).rollback(name, now=now))
+        now = self.clock.now()
+        return await self.writer.change(lambda store: Registry(store).rollback(name, now=now, by="api"))
 
     async def heal(self, instrument: str) -> int:
         """Return how many ids of an instrument are awaited: the venue is asked for them already.

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from tapeline import wire
 from tapeline.clock import Clock, parse_duration
 from tapeline.config import Settings
-from tapeline.errors import InputError, MissingDependency, StoreError, UnknownName, UsageError
+from tapeline.errors import StoreError, UsageError
 from tapeline.hub import Committed
 from tapeline.ingest.base import Delivery, Missing, Source, Standing
 from tapeline.intervals import overlaps
@@ -22,7 +22,7 @@ from tapeline.ledger import Admission
 from tapeline.pipeline import Outputs
 from tapeline.recorder import Recorder
 from tapeline.refold import refold
-from tapeline.runners.champions import due_models
+from tapeline.runners.champions import absent_models, due_models
 from tapeline.runners.standing import standing_of
 from tapeline.runners.watch import Facts, Mail, Taken, VenueTime, Watch, mail_of
 from tapeline.serving import champion_loader
@@ -183,16 +183,12 @@ class Keeper:
             return
         watch.adopted = True
         facts = self.facts.setdefault(lane.tape.instrument, Facts())
-        facts.note = ""
-        try:
-            due = list(due_models(self.recorder.store, lane))
-        except (UnknownName, InputError, MissingDependency) as error:
-            facts.note = str(error)
-            return
-        if due:
+        due = due_models(self.recorder.store, lane)
+        if due.decisions:
             with self._transaction() as recorder:
-                for decision in due:
+                for decision in due.decisions:
                     recorder.feed(lane, decision)
+        facts.note = absent_models(lane, due)
 
     def _save(self, lanes: Iterable[Lane], *, now: bool = False) -> None:
         """Store the states that have not been for long enough, a few at a time, inside the caller's transaction."""

@@ -6,11 +6,7 @@ Trades keep coming in at their speed meanwhile, and a training that crashes take
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,11 +14,13 @@ from typing import Protocol, Self, TypeVar
 
 from tapeline.clock import SECOND, Clock, format_duration, parse_duration
 from tapeline.config import Settings
-from tapeline.errors import BrokenInvariant, StoreError, UsageError
+from tapeline.errors import BrokenInvariant, InputError, MissingDependency, StoreError, UsageError
 from tapeline.learning.report import write_run
 from tapeline.model_rows import ModelRows, learning_set, model_rows
 from tapeline.models.base import find_models
-from tapeline.registry import Registry
+from tapeline.mlflow_sync import Mlflow, Synced
+from tapeline.registry import Entry, Registry
+from tapeline.runners.worker import Worker
 from tapeline.runs import Run, learn, register
 from tapeline.stores.base import Store
 from tapeline.train import Training, TrainSettings
@@ -55,9 +53,12 @@ class Owner(Protocol):
         """Run a function in a transaction, and return what it returns."""
 
 
-def _leave_signals_to_us() -> None:
-    """Let Ctrl-C end the process that started this one, which then ends this one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _task(entry: Entry) -> tuple[str, str, int]:
+    return entry.instrument, entry.timeframe, entry.horizon
+
+
+def _about(task: Task) -> dict[str, str]:
+    return {"instrument": task.instrument, "timeframe": task.timeframe, "horizon": format_duration(task.horizon)}
 
 
 class Learner:
@@ -77,7 +78,11 @@ class Learner:
         self._reader = reader
         self._owner = owner
         self._clock = clock
-        self._pool: ProcessPoolExecutor | None = None
+        self._worker = Worker()
+        self._cooldown = parse_duration(settings.retrain_cooldown)
+        self._tasks: tuple[Task, ...] = ()
+        self._last: dict[Task, int] = {}
+        self._wanted: asyncio.Queue[tuple[Task, str]] = asyncio.Queue()
 
     async def learn(self, task: Task, asked: TrainSettings) -> Run:
         """Train, let the gate decide, and register who answers from now on.
@@ -91,32 +96,70 @@ class Learner:
         training = await self._train(data, task, asked)
         folder = await asyncio.to_thread(write_run, training, self._settings.runs)
         now = self._clock.now()
-        await self._owner.change(lambda store: register(store, data, training, now=now))
+        shadow = self._settings.shadow != "0s"
+        await self._owner.change(lambda store: register(store, data, training, now=now, shadow=shadow))
         return Run(training, folder)
+
+    def want(self, entry: Entry, why: str) -> None:
+        """Ask to train a champion's task anew, unless it was trained or asked for a short while ago."""
+        found = (task for task in self._tasks if (task.instrument, task.timeframe, task.horizon) == _task(entry))
+        task, now = next(found, None), self._clock.now()
+        if task is None or now - self._last.get(task, entry.created_at) < self._cooldown:
+            return
+        self._last[task] = now
+        self._wanted.put_nowait((task, why))
 
     async def keep_learning(self, tasks: Sequence[Task], *, tell: Callable[..., None]) -> None:
         """Train what nothing answers, baselines first, then what only a baseline does; all of it from time to time."""
         every = parse_duration(self._settings.retrain) / SECOND
+        self._tasks = tuple(tasks)
         champions = {task: await asyncio.to_thread(self._champion, task) for task in tasks}
         baselines = {kind.name for kind in find_models().values() if kind.baseline}
         for task in [task for task, champion in champions.items() if champion is None]:
             await self._try(task, TrainSettings(models=()), tell)
         for task in [task for task, champion in champions.items() if champion is None or champion in baselines]:
             await self._try(task, TrainSettings(), tell)
+        loop = asyncio.get_running_loop()
+        due = loop.time() + every
         while True:
-            await asyncio.sleep(every)
-            for task in tasks:
+            try:
+                task, why = await asyncio.wait_for(self._wanted.get(), max(0.0, due - loop.time()))
+            except TimeoutError:
+                due = loop.time() + every
+                for task in tasks:
+                    await self._try(task, TrainSettings(), tell)
+            else:
+                tell("training anew", **_about(task), reason=why)
                 await self._try(task, TrainSettings(), tell)
 
     async def _try(self, task: Task, asked: TrainSettings, tell: Callable[..., None]) -> None:
-        about = {"instrument": task.instrument, "timeframe": task.timeframe, "horizon": format_duration(task.horizon)}
+        about = _about(task)
+        self._last[task] = self._clock.now()
         try:
             run = await self.learn(task, asked)
-        except (UsageError, StoreError, BrokenInvariant) as error:
+        except (UsageError, InputError, StoreError, BrokenInvariant) as error:
             tell("not trained", **about, reason=str(error))
             return
         for target, outcome in run.training.outcomes.items():
             tell("trained", **about, target=target, run=run.training.run, decision=outcome.decision.reason)
+        await self._mirror(tell)
+
+    async def _mirror(self, tell: Callable[..., None]) -> None:
+        """Tell MLflow, where there is one; where it is away the models wait here for the next time."""
+        settings = self._settings
+        if not settings.mlflow_uri:
+            return
+
+        def sync() -> Synced:
+            with self._reader() as store:
+                return Mlflow(settings.mlflow_uri, runs=settings.runs).sync(store)
+
+        try:
+            sent = await asyncio.to_thread(sync)
+        except (StoreError, MissingDependency) as error:
+            tell("not sent to MLflow", reason=str(error))
+        else:
+            tell("sent to MLflow", models=sent.models, aliases=sent.aliases)
 
     def _champion(self, task: Task) -> str | None:
         """Return the name of the model that answers, None where none does."""
@@ -130,26 +173,12 @@ class Learner:
             return model_rows(store, self._settings, task.instrument, task.timeframe, features)
 
     async def _train(self, data: ModelRows, task: Task, asked: TrainSettings) -> Training:
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_leave_signals_to_us)
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._pool, learn, data, task.horizon, asked)
-        except BrokenProcessPool as error:
-            self._pool = None
-            where = f"training {task.instrument} {task.timeframe}"
-            raise BrokenInvariant(where, "the process that trained died", expected="a result", was="none") from error
+        where = f"training {task.instrument} {task.timeframe}"
+        return await self._worker.run(where, learn, data, task.horizon, asked)
 
     def close(self) -> None:
         """End the process that trains, whatever it is doing."""
-        if self._pool is None:
-            return
-        pool, self._pool = self._pool, None
-        workers = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
-            worker.terminate()
+        self._worker.close()
 
     def __enter__(self) -> Self:
         return self

@@ -13,6 +13,9 @@ from tapeline.errors import UsageError
 if TYPE_CHECKING:
     from tapeline.runs import Run
 
+_TARGETS = ["return", "direction", "direction3", "barrier", "volatility"]
+_SHOWN = 12
+
 
 def horizon(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
     """Read a horizon such as ``5m``.
@@ -23,7 +26,8 @@ def horizon(context: click.Context, parameter: click.Parameter, text: str | None
     try:
         return None if text is None else parse_duration(text)
     except UsageError as error:
-        raise UsageError("--horizon", "cannot be read", expected=str(error.expected), was=text) from error
+        name = f"--{(parameter.name or '').replace('_', '-')}"
+        raise UsageError(name, "cannot be read", expected=str(error.expected), was=text) from error
 
 
 @click.command(cls=Command)
@@ -34,27 +38,39 @@ def horizon(context: click.Context, parameter: click.Parameter, text: str | None
 @click.option(
     "--model", "models", multiple=True, metavar="NAME", help="Candidates only; several allowed. Default: all."
 )
-@click.option("--target", type=click.Choice(["return", "direction"]), default="return", help="Whose champion is named.")
+@click.option("--target", type=click.Choice(_TARGETS), default="return", help="Whose champion is named.")
+@click.option(
+    "--objective",
+    type=click.Choice(["forecast", "trade"]),
+    default="forecast",
+    show_default=True,
+    help="What must be better: the error, or the earnings after costs.",
+)
+@click.option("--sweep", is_flag=True, help="Also compare with scikit-learn's ordinary models.")
+@click.option("--tune", type=click.IntRange(min=0), default=0, metavar="N", help="Trials per fit of the best model.")
+@click.option("--folds", type=click.IntRange(min=1), default=5, show_default=True, help="Expanding folds.")
+@click.option("--windows", metavar="A/B/C", help="Rolling instead: training/validation/test, as 60d/14d/7d or shares.")
+@click.option("--fee-bp", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Per side.")
+@click.option("--half-spread-bp", type=click.FloatRange(min=0), default=0.5, show_default=True, help="Per side.")
+@click.option("--max-age", callback=horizon, metavar="LENGTH", help="How old the newest candle may be. Default: any.")
 @click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Of all randomness.")
 @click.pass_obj
 def command(
     invocation: Invocation,
+    /,
     instrument: str,
     timeframe: str,
     horizon: int,
     feature_set: str,
-    models: tuple[str, ...],
-    target: str,
-    seed: int,
+    **options: Any,
 ) -> int:
     """Train models walk-forward, and let the gate decide.
 
     A model is promoted only if it beats every baseline out of sample. Baselines always run.
-    "No edge found" is a result.
+    "No edge found" is a result. A run that was killed goes on where it was when it is started again.
     """
     from tapeline.cli.output import write_json
     from tapeline.runs import train_instrument
-    from tapeline.train import TrainSettings
 
     with invocation.store(read_only=False) as store, invocation.progress() as meter:
         run = train_instrument(
@@ -64,7 +80,7 @@ def command(
             timeframe=timeframe,
             horizon=horizon,
             feature_set=feature_set,
-            asked=TrainSettings(models=models or None, main_target=target, seed=seed),
+            asked=_asked(options),
             clock=SystemClock(),
             progress=lambda text, done, total: meter("training", done, total),
         )
@@ -72,30 +88,71 @@ def command(
         write_json(run.training.report | {"folder": str(run.folder)})
     else:
         print_run(run)
-    invocation.note(f"next: tapeline predict {instrument}")
+    invocation.note(f"next: tapeline report {run.training.run} --open, tapeline predict {instrument}")
     return 0
+
+
+def _asked(options: dict[str, Any]) -> Any:
+    """Return the settings of training that the options ask for."""
+    from tapeline.learning.checks import Limits
+    from tapeline.learning.folds import WalkForward, Windows
+    from tapeline.learning.trading import Costs
+    from tapeline.train import TrainSettings
+
+    windows = Windows.parse(options["windows"]) if options["windows"] else None
+    return TrainSettings(
+        models=options["models"] or None,
+        main_target=options["target"],
+        plan=WalkForward(folds=options["folds"], windows=windows),
+        costs=Costs(options["fee_bp"], options["half_spread_bp"]),
+        objective=options["objective"],
+        seed=options["seed"],
+        sweep=options["sweep"],
+        tune=options["tune"],
+        limits=Limits(max_age=options["max_age"]),
+    )
 
 
 def print_run(run: Run) -> None:
     """Print what a run found, for a person."""
-    report = run.training.report
+    print_report(run.training.report)
+    print(f"\nrun {run.training.run} in {run.folder}")
+
+
+def print_report(report: dict[str, Any]) -> None:
+    """Print the report of a run, for a person."""
     print(f"{report['instrument']}: {report['timeframe']} candles, {report['horizon']} ahead, {report['rows']:,} rows")
     for reason, count in report["excluded"].items():
         print(f"  {count:,} left out: {reason}")
     for target, found in report["targets"].items():
-        metric = found["metric"]
-        shown = [row for row in report["models"] if row["target"] == target and row["metric"] == metric]
-        base = next(row["value"] for row in shown if row["model"] == row["baseline"])
-        print(f"\n{target}: {metric} against the best baseline, {shown[0]['baseline']} (+ is better)")
-        for row in sorted(shown, key=lambda row: -row["difference"]):
-            print(f"  {row['model']:<16} {_share(row, base)}")
-        print(f"  champion: {found['champion']}. {found['reason']}")
-        print(f"  {found['trading']['text']}")
-        if found["coverage"] is not None:
-            print(f"  {found['coverage']:.0%} of outcomes were inside its {found['coverage_asked']:.0%} interval")
+        _print_target(report, target, found)
     for target, why in report["not_evaluated"].items():
         print(f"\n{target}: not evaluated: {why}")
-    print(f"\nrun {report['run']} in {run.folder}")
+
+
+def _print_target(report: dict[str, Any], target: str, found: dict[str, Any]) -> None:
+    metric = found["metric"]
+    shown = [row for row in report["models"] if row["target"] == target and row["metric"] == metric]
+    base = next(row["value"] for row in shown if row["model"] == row["baseline"])
+    print(f"\n{target}: {metric} against the best baseline, {shown[0]['baseline']} (+ is better)")
+    for row in sorted(shown, key=lambda row: -row["difference"]):
+        print(f"  {row['model']:<18} {_share(row, base)}")
+    if target in report["sweep"]:
+        _print_sweep(report["sweep"][target], base)
+    print(f"  champion: {found['champion']}. {found['reason']}")
+    for check in found["gate"]:
+        print(f"    {'ok ' if check['passed'] else 'NO '} {check['name']}: {check['text']}")
+    print(f"  {found['trading']['text']}")
+    if found["coverage"] is not None:
+        print(f"  {found['coverage']:.0%} of outcomes were inside its {found['coverage_asked']:.0%} interval")
+
+
+def _print_sweep(swept: dict[str, Any], base: float) -> None:
+    print(f"  sweep of {swept['tried']} ordinary models, the best:")
+    for row in [row for row in swept["ranking"] if not row["served"]][:_SHOWN]:
+        print(f"    {row['model']:<32} {_share(row, base)}  cannot be served")
+    if swept["failed"]:
+        print(f"    {len(swept['failed'])} did not end: {', '.join(swept['failed'])}")
 
 
 def _share(row: dict[str, Any], base: float) -> str:
