@@ -34,7 +34,7 @@ test-page: web/node_modules/.ready ## Tests of the page's own parts (no browser)
 	$(NPM) test
 
 test-services: $(VENV)/.ready-services $(DIST) ## Tests of extras, of a real browser, of installations and of real servers
-	@test -x "$${CHROMIUM:-/usr/bin/chromium}" || (apt-get update -q && apt-get install -q -y --no-install-recommends chromium)
+	@test -x /usr/bin/chromium || (apt-get update -q && apt-get install -q -y --no-install-recommends chromium)
 	$(BIN)/pytest -m services $(ARGS)
 
 page: $(DIST) ## Build the page into the package

@@ -1,12 +1,11 @@
 """Make the picture of the page from a real run on the simulated market: ``.venv/bin/python docs/pictures.py``.
 
-It needs what ``make test-services`` installs, and Chromium (``CHROMIUM`` names it, otherwise /usr/bin/chromium).
+It needs what ``make test-services`` installs, Chromium with it.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +35,7 @@ def main() -> None:
 def photograph(address: str) -> None:
     """Keep the page as it is on a desk, light and dark."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium")
         for scheme in ("light", "dark"):
             page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=scheme)
             page.goto(address)

@@ -13,10 +13,10 @@ import pytest
 from tapeline.errors import NotEnoughData, StoreUnavailable, UnknownName, UsageError
 from tapeline.learning.conformal import conformal_bounds, covered_share
 from tapeline.learning.folds import WalkForward, split
-from tapeline.learning.trading import Costs
 from tapeline.learning.leaks import Leak
 from tapeline.learning.metrics import METRICS
 from tapeline.learning.report import draw, write_run
+from tapeline.learning.trading import Costs
 from tapeline.models.base import Model
 from tapeline.models.linear import Huber, Logistic
 from tapeline.models.naive import LastPrice, Majority, MeanReversionDirection, MomentumReturn
@@ -157,7 +157,7 @@ def test_models_are_picked_by_name_and_baselines_always_run() -> None:
 
 def test_an_unknown_model_lists_the_known_ones() -> None:
     with pytest.raises(
-        UnknownName, match="model oracle: is not known: expected one of .*huber, .*last_price, lightgbm, "
+        UnknownName, match=r"model oracle: is not known: expected one of .*huber, .*last_price, lightgbm, "
     ):
         train(planted(1, 700), TrainSettings(models=("huber", "oracle")))
 

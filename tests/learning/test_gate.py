@@ -12,8 +12,8 @@ from tapeline.evaluate import Evaluation, evaluate
 from tapeline.learning.dataset import Dataset
 from tapeline.learning.folds import WalkForward, split
 from tapeline.learning.gate import Evidence, decide
-from tapeline.learning.resample import Interval
 from tapeline.learning.leaks import Leak
+from tapeline.learning.resample import Interval
 from tapeline.models.base import Model, find_models
 from tapeline.models.linear import Huber
 from tapeline.models.naive import LastPrice

@@ -56,9 +56,10 @@ def walk(pair: str, timeframe: str, span: Span) -> Walk:
         bars, bad = parse_ohlc(answer.body)
         if bars or bad:
             break
-    yield Page(bars=within(bars, span), bad=bad, reached=span.end)
     oldest = min((bar.open_time for bar in bars), default=span.start)
-    if len(bars) >= _ROWS - 1 and oldest - span.start >= parse_duration(timeframe):
+    cut = len(bars) >= _ROWS - 1 and oldest - span.start >= parse_duration(timeframe)
+    yield Page(bars=within(bars, span), bad=bad, reached=None if cut else span.end)
+    if cut:
         raise VenueRefused(
             f"kraken {pair} {timeframe}",
             f"only the last {_ROWS} candles can be had",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from tapeline.exchanges.base import Exchange, Feed
 from tapeline.types import DeadLetter, Frame
+
+_MOST_KINDS = 64
 
 
 class Source(StrEnum):
@@ -30,6 +33,7 @@ class Delivery:
         id_kind: whose ids the trades have, as in `Feed`.
         contiguous: whether a missing id is a missing trade.
         received: when the first byte of the oldest message was here, ns UTC.
+        ignored: how many rows were left out because they are no trades to us, by the name of their kind.
     """
 
     frames: tuple[Frame, ...]
@@ -38,6 +42,7 @@ class Delivery:
     id_kind: str = "trade"
     contiguous: bool = True
     received: int = 0
+    ignored: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,8 @@ class Status:
     """One connection as it stands, for people and for metrics; times are ns UTC, None while unknown.
 
     ``refused`` are instruments by the venue's reason; ``skew`` is how far the venue's clock is ahead of ours (ns);
-    ``reason`` says why the state is what it is; ``notes`` are what is odd or failed, by instrument.
+    ``reason`` says why the state is what it is; ``notes`` are what is odd or failed, by instrument; ``ignored`` counts
+    what is no trade to us, live and by REST, by the name of its kind.
     """
 
     venue: str
@@ -111,6 +117,7 @@ class Status:
     instruments: tuple[str, ...] = ()
     refused: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    ignored: dict[str, int] = field(default_factory=dict)
     last_message: int | None = None
     last_trade: int | None = None
     skew: int | None = None
@@ -123,6 +130,19 @@ class Status:
     requests: int = 0
     healed: int = 0
     unhealable: int = 0
+
+
+def count_kinds(counts: dict[str, int], more: Mapping[str, int]) -> None:
+    """Add to counts by name; a venue that makes up ever more names fills one of ``other``, not our memory.
+
+    >>> counts = {"heartbeat": 1}
+    >>> count_kinds(counts, {"heartbeat": 2, "status": 1})
+    >>> counts
+    {'heartbeat': 3, 'status': 1}
+    """
+    for name, count in more.items():
+        known = name if name in counts or len(counts) < _MOST_KINDS else "other"
+        counts[known] = counts.get(known, 0) + count
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from random import Random
 from tapeline.clock import MINUTE, SECOND, Clock
 from tapeline.errors import InputError, VenueError
 from tapeline.exchanges.base import Span
-from tapeline.ingest.base import Delivery, Missing, Sink, Source, Standing, Status
+from tapeline.ingest.base import Delivery, Missing, Sink, Source, Standing, Status, count_kinds
 from tapeline.ingest.bounds import Backoff, Bounds
 from tapeline.ingest.holding import Holding
 from tapeline.ingest.patience import Patience
@@ -194,6 +194,7 @@ class Healer:
             self._means.status.notes.pop(name, None)
 
     async def _deliver(self, name: str, delivery: Delivery) -> None:
+        count_kinds(self._means.status.ignored, delivery.ignored)
         if self._means.contiguous and delivery.frames and self._means.holding.holds(name):
             await self._means.holding.release(name, delivery)
         else:
@@ -237,6 +238,7 @@ class Healer:
             async with asyncio.timeout_at(means.patience.until(gaps, _now())) as timer:
                 async for delivery in means.walking.deliveries(name, span_of(gaps), Source.HEAL):
                     wanted = only(delivery, gaps)
+                    count_kinds(means.status.ignored, wanted.ignored)
                     await means.sink.take(wanted)
                     if wanted.frames:
                         found += len(wanted.frames[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -18,6 +19,8 @@ from tapeline.types import DeadLetter, Frame
 class Heard:
     """What one batch of messages held.
 
+    ``ignored`` counts what is no trade to us by kind: of messages the venue's own name, ``otherKind`` for trades whose
+    ids are of another kind, ``notAskedFor`` for those of other instruments.
     ``lost`` is how many messages are missing by the numbers on them; ``goodbye`` is the kind of message by which the
     venue said that it will close, or empty.
     """
@@ -25,6 +28,7 @@ class Heard:
     trades: list[Trade] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     acks: list[Ack] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
     malformed: int = 0
     lost: int = 0
     goodbye: str = ""
@@ -62,16 +66,20 @@ class Hearing:
                     self._take(heard, event, raw)
                 elif isinstance(event, Ack):
                     heard.acks.append(event)
-                elif event.kind in self._place.feed.goodbyes:
-                    heard.goodbye = event.kind
+                else:
+                    heard.ignored[event.kind] += 1
+                    if event.kind in self._place.feed.goodbyes:
+                        heard.goodbye = event.kind
         return heard
 
     def _take(self, heard: Heard, trade: Trade, raw: bytes) -> None:
         if trade.kind != self._place.feed.kind:
-            return
-        if trade.instrument in self._ours:
+            heard.ignored["otherKind"] += 1
+        elif trade.instrument in self._ours:
             heard.trades.append(trade)
-        elif trade.instrument not in self._strangers:
+        elif trade.instrument in self._strangers:
+            heard.ignored["notAskedFor"] += 1
+        else:
             self._strangers.add(trade.instrument)
             reason = f"{trade.instrument}: was not asked for; more of it is not kept"
             heard.dead.append(DeadLetter(self._source, reason, raw, trade.ts_init, self._place.ours(trade.instrument)))

@@ -10,7 +10,7 @@ from random import Random
 from tapeline.clock import Clock
 from tapeline.errors import VenueBusy, VenueRefused
 from tapeline.exchanges.base import Ack
-from tapeline.ingest.base import Delivery, Place, Source, Standing, State, Status
+from tapeline.ingest.base import Delivery, Place, Source, Standing, State, Status, count_kinds
 from tapeline.ingest.bounds import Bounds
 from tapeline.ingest.heal import Healer
 from tapeline.ingest.hearing import Heard, Hearing
@@ -192,6 +192,7 @@ class Session:
         status.messages += len(received)
         status.malformed += heard.malformed
         status.lost_messages += heard.lost
+        count_kinds(status.ignored, heard.ignored)
         status.last_message = received[-1].ts_init
         if heard.trades:
             status.trades += len(heard.trades)

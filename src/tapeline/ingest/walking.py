@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class Walking:
         if page.trades:
             frame, letters = judge(instrument, self._source, page.trades, now)
             frames, dead = (frame,) if len(frame) else (), dead + letters
-        return Delivery(frames, tuple(dead), source, feed.kind, feed.contiguous, now)
+        return Delivery(frames, tuple(dead), source, feed.kind, feed.contiguous, now, page.ignored)
 
 
 def size(missing: Missing) -> int:
@@ -95,6 +96,4 @@ def only(delivery: Delivery, gaps: Sequence[Missing]) -> Delivery:
         wanted = (place >= 0) & (frame.trade_id <= ends[np.maximum(place, 0)])
         if wanted.any():
             frames.append(frame.take(wanted))
-    return Delivery(
-        tuple(frames), delivery.dead, delivery.source, delivery.id_kind, delivery.contiguous, delivery.received
-    )
+    return replace(delivery, frames=tuple(frames))

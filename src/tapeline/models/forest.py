@@ -21,8 +21,6 @@ from tapeline.types import Float
 
 _TREES = 100
 _LEAST = 1e-3
-
-
 _MANY_ROWS = 20_000
 
 

@@ -6,23 +6,21 @@ contiguous the tape cannot tell what it lacks; how far the walk from an instant 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from random import Random
 from typing import Any
 
 from tapeline.clock import Clock, format_time
 from tapeline.errors import InputError, VenueError
-from tapeline.exchanges.base import Span
-from tapeline.ingest.base import Delivery, Place, Source
+from tapeline.ingest.base import Delivery, Place, Source, count_kinds
 from tapeline.ingest.bounds import Bounds
 from tapeline.ingest.rest import Rest, new_client
 from tapeline.ingest.walking import Walking, size
 from tapeline.runners.absent import Extent, absent, extent, missing
+from tapeline.runners.notes import Note
 from tapeline.runners.writer import Writer
-from tapeline.stores import rows
-from tapeline.stores.base import KINDS, Store
+from tapeline.stores.base import Store
 from tapeline.tape import instruments
 
 
@@ -35,6 +33,7 @@ class Filled:
         requests: how often it was asked.
         reached: up to when its trades are here.
         missing: ids that the venue does not give, within the span asked for.
+        ignored: what is no trade to us, by the name of its kind.
         problem: why the rest could not be had; empty where all came.
     """
 
@@ -43,6 +42,7 @@ class Filled:
     requests: int = 0
     reached: int | None = None
     missing: int = 0
+    ignored: dict[str, int] = field(default_factory=dict)
     problem: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -113,9 +113,11 @@ class Backfill:
         return done
 
     async def _fill(self, walking: Walking, filled: Filled, start: int, end: int, *, holes_only: bool) -> None:
-        note = _Note(self._writer, self._place, filled.instrument, start)
-        tape = await self._extent(filled.instrument)
-        spans = absent(tape, start, end) if self._place.feed.contiguous else await note.spans(end)
+        note = Note(self._place, filled.instrument, start)
+        if self._place.feed.contiguous:
+            spans = absent(await self._extent(filled.instrument), start, end)
+        else:
+            spans = await self._writer.call(lambda keeper: note.spans(keeper.recorder.store, end))
         if holes_only:
             spans = [span for span in spans if span.first_id is not None]
         total, passed = sum(span.end - span.start for span in spans), 0
@@ -125,14 +127,18 @@ class Backfill:
                     await self._writer.take(delivery)
                     _count(filled, delivery)
                     at = min(max(filled.reached or span.start, span.start), span.end)
-                    await note.write(at)
+                    await self._write(note, at)
                     self._progress(Progress(filled.instrument, passed + at - span.start, total, filled.trades))
             except (VenueError, InputError) as error:
                 filled.problem = f"{error}; {filled.trades:,} trades are kept, the same command goes on from there"
                 return
             passed += span.end - span.start
-        await note.write(end)
+        await self._write(note, end)
         await self._settle(filled, start, end)
+
+    async def _write(self, note: Note, position: int) -> None:
+        if not self._place.feed.contiguous:
+            await self._writer.change(lambda store: note.write(store, position))
 
     async def _extent(self, name: str) -> Extent:
         return await self._writer.call(lambda keeper: _extent(keeper.recorder.store, name))
@@ -146,41 +152,13 @@ class Backfill:
                 await self._writer.give_up(gap)
 
 
-class _Note:
-    """How far the walk through an instrument's past from ``start`` on came, where its ids cannot tell."""
-
-    def __init__(self, writer: Writer, place: Place, instrument: str, start: int) -> None:
-        self._writer = writer
-        self._needed = not place.feed.contiguous
-        self._row = dict.fromkeys(KINDS["imports"].schema.names, 0) | {
-            "file": hashlib.blake2b(f"backfill|{instrument}|{start}".encode(), digest_size=12).hexdigest(),
-            "path": f"{place.venue.lower()} {place.feed.name}",
-            "format": "backfill",
-            "instrument": instrument,
-            "first": start,
-        }
-        self._start = start
-
-    async def spans(self, end: int) -> list[Span]:
-        """Return what is left of [start, end)."""
-        key = str(self._row["file"])
-        found = await self._writer.call(lambda keeper: keeper.recorder.store.read("imports", file=key).to_pylist())
-        start = max((row["position"] for row in found), default=self._start)
-        return [Span(start, end)] if start < end else []
-
-    async def write(self, position: int) -> None:
-        """Note that everything before an instant was delivered."""
-        if self._needed:
-            row = self._row | {"position": position, "last": position, "done": True}
-            await self._writer.change(lambda store: store.upsert("imports", rows.from_dicts("imports", row)))
-
-
 def _extent(store: Store, name: str) -> Extent:
     tape = next((entry for entry in instruments(store) if entry.instrument == name), None)
     return Extent() if tape is None else extent(store, tape)
 
 
 def _count(filled: Filled, delivery: Delivery) -> None:
+    count_kinds(filled.ignored, delivery.ignored)
     for frame in delivery.frames:
         filled.trades += len(frame)
         newest = int(frame.ts_event.max())

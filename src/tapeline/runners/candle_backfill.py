@@ -13,7 +13,7 @@ from typing import Any
 
 from tapeline.clock import SECOND, Clock, format_time
 from tapeline.config import Settings
-from tapeline.errors import InputError, UsageError, VenueError
+from tapeline.errors import InputError, UsageError, VenueError, VenueRefused
 from tapeline.exchanges.base import Page, Span, VenueCandles
 from tapeline.importing import fold_imported, keep_candles
 from tapeline.ingest.base import Place
@@ -143,7 +143,7 @@ class CandleBackfill:
                 async for page in rest.pages(walk, urgent=False):
                     await self._keep(filled, note, page, left)
             except (VenueError, InputError) as error:
-                again = ", the same command goes on from there" if error.retryable else ""
+                again = "" if isinstance(error, VenueRefused) else ", the same command goes on from there"
                 filled.problem = f"{error}; {filled.candles:,} candles are kept{again}"
         if filled.new:
             name, timeframe = filled.instrument, filled.timeframe
@@ -161,14 +161,13 @@ class CandleBackfill:
         now, source = self._clock.now(), f"{source_of(self._place)} candles"
         dead = malformed(source, page.bad, now, filled.instrument)
         if page.bars:
-            candles, letters = judge_bars(
-                filled.instrument, filled.timeframe, source, page.bars, end=span.end, now=now
-            )
+            candles, letters = judge_bars(filled.instrument, filled.timeframe, source, page.bars, end=span.end, now=now)
             dead += letters
             if len(candles.records):
                 new, conflicts = keep_candles(store, candles)
                 filled.new, filled.conflicts = filled.new + new, filled.conflicts + conflicts
                 filled.candles += len(candles.records)
+                filled.reached = int(candles.records["close_time"].max())
         store.append("dead_letters", rows.from_dead_letters(dead))
         filled.malformed += len(dead)
         if page.reached is not None:

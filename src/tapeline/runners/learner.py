@@ -16,9 +16,9 @@ from tapeline.clock import SECOND, Clock, format_duration, parse_duration
 from tapeline.config import Settings
 from tapeline.errors import BrokenInvariant, InputError, MissingDependency, StoreError, UsageError
 from tapeline.learning.report import write_run
+from tapeline.mlflow_sync import Mlflow, Synced
 from tapeline.model_rows import ModelRows, learning_set, model_rows
 from tapeline.models.base import find_models
-from tapeline.mlflow_sync import Mlflow, Synced
 from tapeline.registry import Entry, Registry
 from tapeline.runners.worker import Worker
 from tapeline.runs import Run, learn, register

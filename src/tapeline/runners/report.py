@@ -74,6 +74,7 @@ def _venue(status: Status) -> dict[str, Any]:
         "instruments": list(status.instruments),
         "refused": dict(status.refused),
         "notes": dict(status.notes),
+        "ignored": dict(status.ignored),
         "skew_ms": None if status.skew is None else status.skew / 1e6,
         **times,
         "messages": status.messages,
