@@ -168,3 +168,22 @@ def test_an_artefact_survives_its_json() -> None:
     for raw in (b"", b"{}", b"[1]", made.dump()[:-1], made.dump().replace(b'"rows"', b'"lines"')):
         with pytest.raises(InputError, match="model artefact: cannot be read"):
             Artifact.load(raw)
+
+
+def test_each_step_tells_who_why_and_on_what_numbers(store: MemoryStore) -> None:
+    registry = Registry(store)
+    first, second = (registry.register(artifact(seed), now=1) for seed in (1, 2))
+    registry.promote(NAME, first, now=2, why="edge found", by="gate", numbers={"gain": 0.5})
+    registry.set_aside(NAME, second, "challenger", now=3, why="edge found")
+    registry.set_aside(NAME, second, "cut_off", now=4, why="its process died")
+    held = {entry.version: entry for entry in registry.entries()}
+    assert held[first].record["history"][-1] == {
+        "at": "1970-01-01T00:00:00.000000002Z",
+        "event": "edge found",
+        "by": "gate",
+        "numbers": {"gain": 0.5},
+    }
+    assert [one["event"] for one in held[second].record["history"]] == ["registered", "edge found", "its process died"]
+    assert held[second].status == "cut_off"
+    with pytest.raises(UsageError, match="answers"):
+        registry.set_aside(NAME, first, "refused", now=5, why="x")

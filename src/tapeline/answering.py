@@ -71,6 +71,11 @@ class Answering:
         """Return why each that cannot be had cannot, by ``name@version``."""
         return {key: served.reason for key, served in self._models.values() if isinstance(served, _Absent)}
 
+    def folds(self, timeframe: str) -> list[FeatureFold]:
+        """Return what the models at hand that look at candles of a timeframe see them through."""
+        served = [one for _, one in self._models.values() if not isinstance(one, _Absent)]
+        return [fold for predictor, fold in served if predictor.timeframe == timeframe]
+
     def answer_with(self, key: str, until: int) -> None:
         """Let a model answer from the next candle on, warmed with the candles closed up to an instant.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -56,6 +57,7 @@ _CANDLES = (
     "SELECT instrument, timeframe, count(*) AS n, min(open_time_ns) AS a, max(close_time_ns) AS b "
     "FROM candles WHERE source = 'imported' GROUP BY ALL ORDER BY instrument, min(close_time_ns - open_time_ns)"
 )
+_TIMES = "SELECT trade_id, ts_event_ns AS at FROM trades WHERE instrument = '{instrument}' AND trade_id IN ({ids})"
 
 
 def coverage(store: SqlStore) -> list[Coverage]:
@@ -78,11 +80,23 @@ def coverage(store: SqlStore) -> list[Coverage]:
     return sorted(found, key=lambda entry: entry.instrument)
 
 
+def times_beside(store: SqlStore, gaps: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], int]:
+    """Return the ts_event (ns UTC) of the stored trades just before and after gaps, by (instrument, trade_id)."""
+    beside: dict[str, set[int]] = {}
+    for gap in gaps:
+        beside.setdefault(gap["instrument"], set()).update((gap["first_missing"] - 1, gap["last_missing"] + 1))
+    found: dict[tuple[str, int], int] = {}
+    for name, ids in beside.items():
+        listed = ", ".join(map(str, sorted(ids)))
+        table = store.sql(_TIMES.format(instrument=name.replace("'", "''"), ids=listed))
+        found |= {(name, row["trade_id"]): row["at"] for row in table.to_pylist()}
+    return found
+
+
 def open_gaps(store: Store, instrument: str | None = None) -> list[dict[str, Any]]:
     """Return the gaps that are not healed: instrument, first and last missing id, how many, status."""
-    rows = store.read("gaps", instrument=instrument).to_pylist()
     return [
         row | {"missing": row["last_missing"] - row["first_missing"] + 1}
-        for row in rows
+        for row in store.read("gaps", instrument=instrument).to_pylist()
         if row["status"] != GapStatus.HEALED
     ]

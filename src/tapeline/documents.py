@@ -61,6 +61,21 @@ class DeadLetter(msgspec.Struct, frozen=True):
     ts_init: str
 
 
+class TrainingRun(msgspec.Struct, frozen=True):
+    """A training run whose folder is kept: who answers for its main ``target`` since, and why."""
+
+    run: str
+    instrument: str
+    timeframe: str
+    horizon: str
+    made_at: str
+    rows: int
+    target: str
+    champion: str
+    promoted: bool
+    reason: str
+
+
 class Model(msgspec.Struct, frozen=True):
     """A registered model; ``record`` tells what it came from, and its history."""
 

@@ -25,7 +25,7 @@ Every text has one form: ``<where>: <what is wrong>: expected <rule>, was <value
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class TapelineError(Exception):
@@ -61,6 +61,17 @@ class TapelineError(Exception):
         if self.next_step is not None:
             text += f"; {self.next_step}"
         return text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Come whole from one process into another; what was found comes as text, unless it is plain."""
+        was = self.was if isinstance(self.was, str | bytes | int | float | None) else str(self.was)
+        return _again, (type(self), self.args, vars(self) | {"was": was})
+
+
+def _again(kind: type[TapelineError], args: tuple[Any, ...], fields: dict[str, Any]) -> TapelineError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(fields)
+    return error
 
 
 def _shown(value: object) -> str:

@@ -19,6 +19,7 @@ from tapeline.learning.kept import InMemory, Kept
 from tapeline.learning.measures import MEASURES
 from tapeline.learning.metrics import METRICS, Metric
 from tapeline.learning.resample import BlockBootstrap, Interval, block_length
+from tapeline.learning.spread import floor_of, units
 from tapeline.models.base import Model
 from tapeline.models.targets import TARGETS
 from tapeline.types import Float
@@ -51,6 +52,7 @@ class Evaluation:
         baselines: the names of the baselines.
         scores: per model and metric.
         bootstrap: what made the intervals.
+        unit: in which the ends of each row's interval are measured (m).
     """
 
     target: str
@@ -61,6 +63,7 @@ class Evaluation:
     baselines: tuple[str, ...]
     scores: tuple[Score, ...]
     bootstrap: BlockBootstrap
+    unit: Float
 
     @property
     def metric(self) -> Metric:
@@ -167,7 +170,9 @@ def evaluate(
     asked = (outcomes[rows], said, baselines, bootstrap, level, max(1, tried))
     scores = [score for metric in METRICS[target] for score in _scores(target, metric, *asked)]
     scores.extend(_measured(target, *asked))
-    made = (rows, outcomes[rows], said, baselines, tuple(scores), bootstrap)
+    floor = floor_of(dataset.inputs[: rows.start], dataset.columns)
+    unit = units(dataset.inputs[rows], dataset.columns, floor)
+    made = (rows, outcomes[rows], said, baselines, tuple(scores), bootstrap, unit)
     return Evaluation(target, tuple(folds), *made)
 
 

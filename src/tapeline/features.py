@@ -280,6 +280,11 @@ class FeatureFold:
         for recent in self._recent.values():
             recent.reset()
 
+    @property
+    def run(self) -> int:
+        """Return how many complete candles in a row it stands after."""
+        return int(self._state["run"][0])
+
     def snapshot(self) -> bytes:
         """Return the whole state."""
         return self._state.tobytes() + b"".join(recent.snapshot() for recent in self._recent.values())

@@ -13,6 +13,7 @@ from tapeline.features import FeatureFold, FeatureRows, FeatureSet
 from tapeline.labels import horizon_rows
 from tapeline.learning.dataset import Dataset, build_dataset
 from tapeline.learning.leaks import Leak, check_leaks
+from tapeline.learning.spread import FEATURE
 from tapeline.recorder import layout_of
 from tapeline.stores import rows
 from tapeline.stores.base import Store
@@ -38,7 +39,9 @@ class ModelRows:
 
 
 def learning_set(name: str, timeframe: str, horizon: int) -> FeatureSet:
-    """Return a feature set with the return over the horizon added: what baselines look at.
+    """Return a feature set with what is always needed: the return over the horizon, and volatility.
+
+    Baselines look at the one, the width of intervals at the other.
 
     Raises:
         UnknownName: there is no such set.
@@ -47,7 +50,8 @@ def learning_set(name: str, timeframe: str, horizon: int) -> FeatureSet:
     features = FeatureSet.load(name)
     if not features.learning:
         raise UsageError(f"feature set {name}", "is for display", expected="learning = true", was=False)
-    return features.extended(f"return({horizon_rows(Timeframe.parse(timeframe), horizon)})")
+    past = f"return({horizon_rows(Timeframe.parse(timeframe), horizon)})"
+    return features.extended(past).extended(FEATURE)
 
 
 def model_rows(store: Store, settings: Settings, instrument: str, timeframe: str, features: FeatureSet) -> ModelRows:

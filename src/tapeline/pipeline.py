@@ -140,6 +140,21 @@ class Pipeline:
         return self._candles.next_close
 
     @property
+    def warmup(self) -> dict[str, tuple[int, int]]:
+        """Return by timeframe how many complete candles in a row there are, and how many are needed.
+
+        Needed are those of the longest window that a model looks at; without one, of the longest feature set.
+        """
+        told = {}
+        for timeframe in self.layout.timeframes:
+            stored = [fold for (name, _), fold in self._features.items() if name == timeframe]
+            folds = self._models.folds(timeframe) or stored
+            if folds:
+                longest = max(folds, key=lambda fold: fold.features.window)
+                told[timeframe] = (longest.run, longest.features.window)
+        return told
+
+    @property
     def models(self) -> list[str]:
         """Return the models that answer, as ``name@version``, also those that cannot be had."""
         return self._models.keys

@@ -12,6 +12,7 @@ import numpy as np
 from tapeline.clock import format_duration
 from tapeline.errors import UsageError
 from tapeline.learning.artifact import Artifact
+from tapeline.learning.spread import units
 from tapeline.learning.windows import Stretch, columns_shown, shown
 from tapeline.models.base import Model
 from tapeline.models.targets import TARGETS
@@ -169,6 +170,7 @@ class Predictor:
 
     def _prediction(self, row: Float, when: tuple[int, int], close: float, value: float, p_up: float) -> Prediction:
         ours = self.artifact
+        unit = float(units(row[None], self.columns, ours.floor)[0])
         as_of, made_at = when
         return Prediction(
             id=prediction_id(ours.instrument, ours.timeframe, ours.horizon, as_of, self.model, self.version),
@@ -179,8 +181,8 @@ class Predictor:
             horizon=ours.horizon,
             target_time=as_of + ours.horizon,
             value=value,
-            low=value + ours.low,
-            high=value + ours.high,
+            low=value + ours.low * unit,
+            high=value + ours.high * unit,
             p_up=p_up,
             close=close,
             model=self.model,

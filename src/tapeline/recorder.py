@@ -21,9 +21,12 @@ from tapeline.pipeline import Layout, Outputs, Pipeline, described
 from tapeline.stores import rows
 from tapeline.stores.base import Store
 from tapeline.stores.outbox import Outbox
-from tapeline.tape import Record, TapeInfo, decisions, info, instruments, resume
+from tapeline.tape import Record, TapeInfo, info, instruments, resume
 from tapeline.trade_writer import TradeWriter
 from tapeline.types import Decision, DecisionKind, Frame, GapStatus, venue_of
+
+_ABOUT = ("instruments", "decisions", "gaps", "states")
+"""The kinds that tell where an instrument was left."""
 
 
 def layout_of(
@@ -81,6 +84,7 @@ class Recorder:
         self._load_model = load_model
         self._lanes: dict[str, Lane] = {}
         self._layouts: dict[bool, Layout] = {}
+        self._ahead: dict[str, dict[str, list[dict[str, Any]]]] = {}
 
     def lane(self, instrument: str, *, id_kind: str = "trade", contiguous: bool | None = None) -> Lane:
         """Return the lane of an instrument: from memory, from its stored state, or new.
@@ -106,6 +110,22 @@ class Recorder:
             )
         return lane
 
+    def read_ahead(self) -> None:
+        """Read what opening any lane needs in one go: a question to the store costs more than its answer."""
+        names = [tape.instrument for tape in instruments(self.store)]
+        self._ahead = {name: {kind: [] for kind in _ABOUT} for name in names}
+        for kind in _ABOUT:
+            for row in self.store.read(kind).to_pylist():
+                if row["instrument"] in self._ahead:
+                    self._ahead[row["instrument"]][kind].append(row)
+
+    def about(self, instrument: str, kind: str) -> list[dict[str, Any]]:
+        """Return an instrument's rows of a kind of which it has few, from what was read ahead or from the store."""
+        if instrument in self._ahead:
+            return self._ahead[instrument][kind]
+        found: list[dict[str, Any]] = self.store.read(kind, instrument=instrument).to_pylist()
+        return found
+
     def lanes(self) -> list[Lane]:
         """Return the lanes in use."""
         return list(self._lanes.values())
@@ -113,6 +133,7 @@ class Recorder:
     def forget(self) -> None:
         """Leave all lanes: what they hold is ahead of a transaction that failed; they are opened anew when needed."""
         self._lanes.clear()
+        self._ahead.clear()
         self._outbox.clear()
 
     def layout(self, *, contiguous: bool) -> Layout:
@@ -127,9 +148,9 @@ class Recorder:
         return Pipeline(tape.instrument, layout, load_model=self._load_model)
 
     def _open(self, instrument: str, id_kind: str, contiguous: bool | None) -> Lane:
-        known = {entry.instrument: entry for entry in instruments(self.store)}
-        if instrument in known:
-            return self._reopen(known[instrument])
+        known = self.about(instrument, "instruments")
+        if known:
+            return self._reopen(TapeInfo(**known[0]))
         if contiguous is None:
             info(self.store, instrument)
         tape = TapeInfo(instrument, venue_of(instrument), id_kind, bool(contiguous), self._clock.now())
@@ -138,13 +159,14 @@ class Recorder:
 
     def _reopen(self, tape: TapeInfo) -> Lane:
         lane = Lane(tape, self.pipeline(tape))
-        taken = decisions(self.store, tape.instrument)
+        taken = rows.to_decisions(rows.from_dicts("decisions", *self.about(tape.instrument, "decisions")))
         lane.decisions = len(taken)
-        lane.given_up = [(one.position + 1, one.value) for one in taken if one.kind is DecisionKind.GIVE_UP]
-        gaps = self.store.read("gaps", instrument=tape.instrument).to_pylist()
+        given_up = [(one.position + 1, one.value) for one in taken if one.kind is DecisionKind.GIVE_UP]
+        lane.given_up = sorted(given_up)
+        gaps = self.about(tape.instrument, "gaps")
         lane.gaps = {_span(gap): GapStatus(gap["status"]) for gap in gaps if gap["status"] != GapStatus.HEALED}
         lane.unhealable = [span for span, status in lane.gaps.items() if status is GapStatus.UNHEALABLE]
-        stored = self.store.read("states", instrument=tape.instrument).to_pylist()
+        stored = self.about(tape.instrument, "states")
         mark, layout = stored[0]["layout"].rsplit("/", 1) if stored else (WHOLE, lane.pipeline.layout.hash)
         if layout != lane.pipeline.layout.hash:
             lane.stale = f"{STALE}the settings or the code of a feature changed"
@@ -153,7 +175,7 @@ class Recorder:
         if stored:
             lane.pipeline.restore(stored[0]["snapshot"])
         if not lane.stale:
-            resume(self.store, tape, lane.pipeline, rows=self.settings.flush_rows)
+            resume(self.store, tape, lane.pipeline, rows=self.settings.flush_rows, stored=taken)
         return lane
 
     def feed(self, lane: Lane, record: Record, *, keep_behind: bool = False) -> Outputs:
@@ -241,6 +263,7 @@ class Recorder:
 
         One that was given up, or that trades asked for have filled (``healing``), is healed; others just vanish.
         """
+        self._ahead.pop(lane.tape.instrument, None)
         spans = lane.pipeline.ledger.holes()
         gone = set(overlaps(spans, sorted(lane.unhealable))) if lane.unhealable else ()
         holes = {span: GapStatus.UNHEALABLE if span in gone else GapStatus.OPEN for span in spans}

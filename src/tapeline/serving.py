@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import takewhile
 from typing import Any
 
@@ -23,6 +24,9 @@ from tapeline.stores import rows
 from tapeline.stores.base import Store
 from tapeline.tape import find
 from tapeline.types import Float, Prediction, Timeframe
+
+_KEPT_OPEN = 16
+"""How many models a loader keeps open: what they remember is theirs alone, what they learnt is not read again."""
 
 
 class Champion:
@@ -128,9 +132,14 @@ def _champions(store: Store, names: Sequence[str]) -> list[str]:
 def champion_loader(store: Store) -> LoadModel:
     """Return what gives a pipeline the model that a decision on its tape names, warmed with stored candles."""
 
-    def load(key: str, until: int) -> tuple[Answers, FeatureFold]:
+    @lru_cache(maxsize=_KEPT_OPEN)
+    def opened(key: str) -> Champion:
         name, _, version = key.rpartition("@")
-        champion = Champion.of(store, name, version)
+        return Champion.of(store, name, version)
+
+    def load(key: str, until: int) -> tuple[Answers, FeatureFold]:
+        kept_open = opened(key)
+        champion = Champion(kept_open.predictor, kept_open.features)
         fold = ServedFold(champion)
         instrument = champion.predictor.artifact.instrument
         kept = store.read("candles", instrument=instrument, end=until, timeframe=champion.timeframe, source="trades")

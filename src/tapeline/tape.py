@@ -6,7 +6,7 @@ to its position. Whatever reads the tape reads it here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,8 +73,11 @@ def info(store: Store, instrument: str) -> TapeInfo:
 
 def decisions(store: Store, instrument: str, *, first: int = 0) -> list[Decision]:
     """Return an instrument's decisions from the ``first`` taken on, in the order in which they take effect."""
-    stored = to_decisions(store.read("decisions", instrument=instrument))[first:]
-    return sorted(stored, key=lambda decision: decision.position)
+    return _in_effect(to_decisions(store.read("decisions", instrument=instrument))[first:])
+
+
+def _in_effect(taken: Sequence[Decision]) -> list[Decision]:
+    return sorted(taken, key=lambda decision: decision.position)
 
 
 def records(
@@ -84,6 +87,7 @@ def records(
     after: tuple[int, int] | None = None,
     taken: int | None = None,
     rows: int = 1 << 19,
+    stored: Sequence[Decision] | None = None,
 ) -> Iterator[Record]:
     """Yield an instrument's tape in canonical order.
 
@@ -93,12 +97,15 @@ def records(
         after: (ts_event, trade_id) of the last trade already had; decisions before it are left out too.
         taken: how many decisions were already had; then only those are left out.
         rows: how many trades a frame has at most.
+        stored: the decisions as stored, where they were read before.
     """
     column = 1 if tape.contiguous else 0
+    if stored is None:
+        stored = to_decisions(store.read("decisions", instrument=tape.instrument))
     if taken is not None:
-        left = decisions(store, tape.instrument, first=taken)
+        left = _in_effect(stored[taken:])
     else:
-        left = [one for one in decisions(store, tape.instrument) if after is None or one.position >= after[column]]
+        left = [one for one in _in_effect(stored) if after is None or one.position >= after[column]]
     for table in store.tape(tape.instrument, after=after, rows=rows):
         frame = to_frame(tape.instrument, table)
         keys = frame.trade_id if tape.contiguous else frame.ts_event
@@ -114,13 +121,15 @@ def records(
     yield from left
 
 
-def resume(store: Store, tape: TapeInfo, pipeline: Pipeline, *, rows: int = 1 << 19) -> int:
+def resume(
+    store: Store, tape: TapeInfo, pipeline: Pipeline, *, rows: int = 1 << 19, stored: Sequence[Decision] | None = None
+) -> int:
     """Feed a pipeline what the tape holds beyond where it stands, and return how many trades that were.
 
     What waits behind a gap is fed again: the ledger knows it.
     """
     count = 0
-    left = records(store, tape, after=pipeline.ledger.position, taken=pipeline.decisions, rows=rows)
+    left = records(store, tape, after=pipeline.ledger.position, taken=pipeline.decisions, rows=rows, stored=stored)
     for record in left:
         pipeline.feed(record)
         count += len(record) if isinstance(record, Frame) else 0

@@ -94,6 +94,7 @@ class _Check:
         self._tape = tape
         self._report = report
         self._progress = progress
+        self._load_model = champion_loader(store)
         self._trades = 0
         self._stored = store.read("states", instrument=tape.instrument).to_pylist()
         self._layout = self._layout_made_with()
@@ -160,7 +161,7 @@ class _Check:
         return pipeline.snapshot()
 
     def _pipeline(self) -> Pipeline:
-        return Pipeline(self._tape.instrument, self._layout, load_model=champion_loader(self._store))
+        return Pipeline(self._tape.instrument, self._layout, load_model=self._load_model)
 
     def _cut(self, rng: np.random.Generator) -> Iterator[Record | None]:
         for record in self._records():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -101,7 +102,10 @@ class Prediction(msgspec.Struct, frozen=True):
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """Missing trade ids, both ends included."""
+    """Missing trade ids, both ends included.
+
+    ``from_time`` and ``to_time`` are those of the stored trades just before and after: between them they happened.
+    """
 
     instrument: str
     first_missing: int
@@ -109,6 +113,8 @@ class Gap(msgspec.Struct, frozen=True):
     count: int
     status: str
     seen_at: str | None = None
+    from_time: str | None = None
+    to_time: str | None = None
 
 
 class Trade(msgspec.Struct, frozen=True):
@@ -242,12 +248,23 @@ def gap(instrument: str, first_missing: int, last_missing: int, status: str, see
     return Gap(instrument, first_missing, last_missing, last_missing - first_missing + 1, status, seen)
 
 
-def gaps(stored: Sequence[Mapping[str, object]]) -> list[Gap]:
-    """Return the stored rows of the kind ``gaps`` as rows."""
-    return [
-        gap(str(row["instrument"]), _whole(row["first_missing"]), _whole(row["last_missing"]), str(row["status"]))
-        for row in stored
-    ]
+def gaps(
+    stored: Sequence[Mapping[str, object]], times: Mapping[tuple[str, int], int] = MappingProxyType({})
+) -> list[Gap]:
+    """Return the stored rows of the kind ``gaps`` as rows.
+
+    Args:
+        stored: the rows.
+        times: ts_event of the trades beside them, by (instrument, trade_id), as far as they are known.
+    """
+    made = []
+    for row in stored:
+        name, first, last = str(row["instrument"]), _whole(row["first_missing"]), _whole(row["last_missing"])
+        beside = (times.get((name, first - 1)), times.get((name, last + 1)))
+        begun, ended = (None if at is None else format_time(at) for at in beside)
+        plain = gap(name, first, last, str(row["status"]))
+        made.append(msgspec.structs.replace(plain, from_time=begun, to_time=ended))
+    return made
 
 
 def _whole(value: object) -> int:

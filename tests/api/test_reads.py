@@ -12,6 +12,7 @@ from tests.stored import SETTINGS, START, TRADED
 
 from tapeline import query
 from tapeline.clock import DAY, MINUTE, format_time
+from tapeline.stores import rows
 from tapeline.stores.duckdb import DuckDBStore
 
 
@@ -187,3 +188,17 @@ async def test_a_bug_is_told_without_its_words(app: Any, client: httpx.AsyncClie
     assert answer.status_code == 500
     assert "bug in Tapeline" in answer.json()["detail"]
     assert "secret" not in answer.text
+
+
+async def test_a_gap_is_placed_in_time_by_the_trades_beside_it(client: httpx.AsyncClient, store: DuckDBStore) -> None:
+    stored = store.read("trades", instrument=TRADED).slice(100, 3)
+    first, missing, last = stored["trade_id"].to_pylist()
+    assert (first, missing, last) == (missing - 1, missing, missing + 1)
+    row = {"instrument": TRADED, "first_missing": missing, "last_missing": missing, "status": "open"}
+    store.upsert("gaps", rows.from_dicts("gaps", row))
+    found = await rows_of(client, "/v1/gaps", instrument=TRADED)
+    begun, _, ended = (format_time(at) for at in stored["ts_event"].to_pylist())
+    assert {(gap["status"], gap["from_time"], gap["to_time"]) for gap in found} == {
+        ("open", begun, ended),
+        ("healed", None, None),
+    }

@@ -27,11 +27,11 @@ FEEDS = [
 
 
 class Asked:
-    """A simulated venue with an hour of trades of one instrument."""
+    """A simulated venue with the trades of one instrument, of an hour or of ``history`` ns."""
 
-    def __init__(self, exchange: Exchange, feed: Feed, rate: float) -> None:
+    def __init__(self, exchange: Exchange, feed: Feed, rate: float, history: int = HOUR) -> None:
         kind = simulated.find_venue(exchange.venue.lower())
-        source = MarketSource(feed.instruments[0], 1, now=NOW, history=HOUR, rate=rate, resolution=kind.resolution)
+        source = MarketSource(feed.instruments[0], 1, now=NOW, history=history, rate=rate, resolution=kind.resolution)
         tape = Tape(source.listing)
         tape.append(source.until(NOW))
         self.venue = kind({feed.instruments[0]: tape}, limited=False)

@@ -10,6 +10,7 @@ from tests.ingest.conftest import Start
 from tests.ingest.fakes import BOUNDS, BTC, ETH, NOW, FakeKraken, MemorySink, place, until
 
 from tapeline.clock import SECOND
+from tapeline.exchanges.base import Page, Span, Walk
 from tapeline.ingest.base import Source, State
 
 
@@ -148,6 +149,37 @@ async def test_a_goodbye_is_followed_by_a_new_connection(kraken: FakeKraken, sin
     ids = kraken.trade(count=3)
     await until(lambda: sink.ids() == ids)
     assert kraken.connects == 2
+
+
+async def test_what_is_no_trade_to_us_is_counted_by_kind(kraken: FakeKraken, sink: MemorySink, start: Start) -> None:
+    def left_out(instrument: str, span: Span) -> Walk:
+        yield Page(ignored={"tradeVolumeOnly": 2})
+
+    at = place(kraken)
+    running = start(at=replace(at, feed=replace(at.feed, history=left_out)))
+    await until(lambda: running.live.get(BTC))
+    for message in ('{"channel":"heartbeat"}', '{"channel":"ticker","data":[]}', '{"channel":"heartbeat"}'):
+        await kraken.say(message)
+    for _ in range(3):
+        await kraken.say(kraken.message("ETH/USD", [(7, NOW, "1", "1", 1)]))
+    await until(lambda: running.status.messages >= 7)
+    assert running.status.ignored == {"tradeVolumeOnly": 2, "heartbeat": 2, "ticker": 1, "notAskedFor": 2}
+    assert [letter.reason for letter in sink.dead] == [f"{ETH}: was not asked for; more of it is not kept"]
+
+
+async def test_an_id_that_cannot_be_true_is_set_aside_and_the_true_ones_are_healed(
+    kraken: FakeKraken, sink: MemorySink, start: Start
+) -> None:
+    running = start()
+    await until(lambda: running.live.get(BTC))
+    ids = await kraken.push(count=3)
+    await until(lambda: sink.ids() == ids)
+    ids += kraken.trade(count=2)
+    await kraken.say(kraken.message("BTC/USD", [(10**15, NOW, "1", "1", 1)]))
+    await until(lambda: sink.ids() == ids)
+    assert [letter.kind for letter in sink.dead] == ["quarantined"]
+    assert "id: expected one that can follow 102" in sink.dead[0].reason
+    await until(lambda: running.live[BTC])
 
 
 async def test_while_the_store_is_down_the_venue_is_left_alone(

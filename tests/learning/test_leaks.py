@@ -96,3 +96,37 @@ def test_shuffling_keeps_the_outcomes() -> None:
     labels = np.arange(50.0)
     assert sorted(shuffled(labels, 1)) == labels.tolist()
     assert (shuffled(labels, 1) != labels).any()
+
+
+def label_as_feature(rows: Records) -> Float:
+    close: Float = rows["close"]
+    later = np.minimum(np.arange(len(rows)) + 5, len(rows) - 1)
+    return np.log(close[later] / close)
+
+
+def target_encoded_id(rows: Records) -> Float:
+    """Return the mean later return of the rows of the same minute of the hour, over all rows."""
+    minute, outcome = rows["close_time"] // MINUTE % 10, label_as_feature(rows)
+    means = np.array([outcome[minute == one].mean() for one in range(10)])
+    encoded: Float = means[minute]
+    return encoded
+
+
+def bar_stamped_at_its_start(rows: Records) -> Float:
+    """Return the close of the bar that begins at ``as_of``: its stamp is there, its end is not."""
+    close: Float = rows["close"]
+    begins = rows["close_time"] - MINUTE
+    found = np.minimum(np.searchsorted(begins, rows["close_time"]), len(rows) - 1)
+    return close[found] / close
+
+
+@pytest.mark.parametrize("peeking", [label_as_feature, target_encoded_id, bar_stamped_at_its_start])
+def test_the_catalogue_of_leaks_is_caught(peeking: Callable[[Records], Float]) -> None:
+    def build(rows: Records) -> Float:
+        return np.column_stack((honest(rows), peeking(rows)))
+
+    found = check_leaks(build, candles(), ["honest_1", "honest_2", "peeking"])
+    assert {(leak.kind, leak.column) for leak in found} == {
+        ("a truncated future", "peeking"),
+        ("a perturbed future", "peeking"),
+    }

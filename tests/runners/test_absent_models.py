@@ -211,5 +211,5 @@ def test_a_champion_that_is_back_answers_from_the_next_change_on(
 def test_a_broken_package_of_models_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = EntryPoint("theirs", "tests.nosuchmodule", "tapeline.models")
     monkeypatch.setattr(base, "entry_points", lambda group: [entry])
-    with pytest.raises(UsageError, match="models of tests.nosuchmodule: cannot be imported"):
+    with pytest.raises(UsageError, match=r"models of tests\.nosuchmodule: cannot be imported"):
         base.find_models()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.ingest.fakes import BOUNDS, BTC, NOW, FakeKraken, place
 from tapeline.clock import HOUR, SECOND, ManualClock
 from tapeline.config import Settings, load_settings
 from tapeline.coverage import open_gaps
+from tapeline.exchanges.base import Exchange, Page, Request, Response, Span, Walk
 from tapeline.runners.backfill import Backfill, Filled, Progress
 from tapeline.runners.writer import Writer
 from tapeline.stores.duckdb import DuckDBStore
@@ -22,7 +24,7 @@ START, END = NOW - HOUR, NOW
 @pytest.fixture
 async def kraken() -> AsyncIterator[FakeKraken]:
     async with FakeKraken().serving() as fake:
-        fake.page = 100
+        fake.page = 40
         yield fake
 
 
@@ -67,10 +69,10 @@ def _at(trade_id: int) -> int:
 
 
 async def test_all_of_a_span_and_nothing_twice(kraken: FakeKraken, settings: Settings) -> None:
-    ids, shown = kraken.trade(count=1000), list[Progress]()
+    ids, shown = kraken.trade(count=400), list[Progress]()
     filled = await fill(kraken, settings, shown=shown)
     assert stored(settings) == ids
-    assert (filled.trades, filled.missing, filled.problem) == (1000, 0, "")
+    assert (filled.trades, filled.missing, filled.problem) == (400, 0, "")
     assert [one.done for one in shown] == sorted(one.done for one in shown)
     assert shown[-1].done <= shown[-1].total == HOUR
     again = await fill(kraken, settings)
@@ -79,44 +81,43 @@ async def test_all_of_a_span_and_nothing_twice(kraken: FakeKraken, settings: Set
 
 
 async def test_only_the_span_asked_for(kraken: FakeKraken, settings: Settings) -> None:
-    kraken.trade(count=1000)
-    await fill(kraken, settings, _at(300), _at(500))
-    assert stored(settings) == list(range(300, 500))
+    kraken.trade(count=400)
+    await fill(kraken, settings, _at(200), _at(300))
+    assert stored(settings) == list(range(200, 300))
 
 
 async def test_what_was_interrupted_goes_on(kraken: FakeKraken, settings: Settings) -> None:
-    ids = kraken.trade(count=1000)
+    ids = kraken.trade(count=400)
     kraken.rest = lambda path, params: (503, b"{}") if len(kraken.asked) > 4 else None
     filled = await fill(kraken, settings)
     assert "cannot" not in filled.problem
     assert "503" in filled.problem
-    assert "400 trades are kept, the same command goes on from there" in filled.problem
+    assert "160 trades are kept, the same command goes on from there" in filled.problem
     kraken.rest = lambda path, params: None
     filled = await fill(kraken, settings)
-    assert filled.trades < 700
+    assert filled.trades < 300
     assert filled.problem == ""
     assert stored(settings) == ids
 
 
 async def test_the_past_of_what_is_stored_joins_it(kraken: FakeKraken, settings: Settings) -> None:
-    ids = kraken.trade(count=1000)
-    await fill(kraken, settings, _at(700), END)
-    assert stored(settings) == ids[600:]
-    await fill(kraken, settings, START, _at(300))
-    assert stored(settings) == ids[:200] + ids[600:]
+    ids = kraken.trade(count=400)
+    await fill(kraken, settings, _at(400), END)
+    assert stored(settings) == ids[300:]
+    await fill(kraken, settings, START, _at(200))
+    assert stored(settings) == ids[:100] + ids[300:]
     await fill(kraken, settings)
     assert stored(settings) == ids
 
 
 async def test_holes_alone_are_healed_by_id(kraken: FakeKraken, settings: Settings) -> None:
-    ids = kraken.trade(count=1000)
-    await fill(kraken, settings, _at(200), _at(300))
-    await fill(kraken, settings, _at(600), _at(700))
-    assert stored(settings) == [*range(200, 300), *range(600, 700)]
+    ids = kraken.trade(count=400)
+    await fill(kraken, settings, _at(150), _at(200))
+    await fill(kraken, settings, _at(400), _at(450))
     filled = await fill(kraken, settings, holes_only=True)
-    assert stored(settings) == list(range(200, 700))
-    assert filled.trades == 300
-    assert ids[0] < 200
+    assert stored(settings) == list(range(150, 450))
+    assert filled.trades == 200
+    assert ids[0] < 150
 
 
 async def test_ids_that_the_venue_leaves_out_are_named(kraken: FakeKraken, settings: Settings) -> None:
@@ -133,13 +134,43 @@ async def test_an_illiquid_pair_ends(kraken: FakeKraken, settings: Settings) -> 
 
 
 async def test_without_contiguous_ids_a_note_says_how_far_it_came(kraken: FakeKraken, settings: Settings) -> None:
-    ids = kraken.trade(count=1000)
+    ids = kraken.trade(count=400)
     kraken.rest = lambda path, params: (503, b"{}") if len(kraken.asked) > 4 else None
     assert (await fill(kraken, settings, contiguous=False)).problem
     kraken.rest = lambda path, params: None
     filled = await fill(kraken, settings, contiguous=False)
-    assert filled.trades <= 601
+    assert filled.trades <= 241
     store = DuckDBStore(settings.db, read_only=True, threads=1)
     assert sorted(store.read("trades", instrument=BTC)["trade_id"].to_pylist()) == ids
     store.close()
     assert (await fill(kraken, settings, contiguous=False)).requests == 0
+
+
+async def test_what_is_no_trade_to_us_is_counted(kraken: FakeKraken, settings: Settings) -> None:
+    def left_out(instrument: str, span: Span) -> Walk:
+        yield Page(ignored={"tradeVolumeOnly": 2})
+        yield Page(ignored={"tradeVolumeOnly": 1, "cancelRecord": 1})
+
+    clock, at = ManualClock(NOW), place(kraken)
+    at = replace(at, feed=replace(at.feed, history=left_out))
+    async with Writer(lambda: DuckDBStore(settings.db, threads=1), settings, clock=clock, joins=True) as writer:
+        (filled,) = await Backfill(at, writer, clock=clock, bounds=BOUNDS).run([BTC], START, END)
+    assert filled.ignored == {"tradeVolumeOnly": 3, "cancelRecord": 1}
+
+
+async def test_what_trades_mean_is_asked_before_the_first(kraken: FakeKraken, settings: Settings) -> None:
+    told: list[str] = []
+
+    def nothing(instrument: str, span: Span) -> Walk:
+        yield Page()
+
+    def prepare() -> Generator[Request, Response, Exchange]:
+        told.append((yield Request("/conditions", {})).body.decode())
+        return replace(at.exchange, feeds=(replace(at.feed, history=nothing),))
+
+    kraken.rest = lambda path, params: (200, b'"odd lots"')
+    clock, at = ManualClock(NOW), place(kraken)
+    unknowing = replace(at, feed=replace(at.feed, prepare=prepare))
+    async with Writer(lambda: DuckDBStore(settings.db, threads=1), settings, clock=clock, joins=True) as writer:
+        (filled,) = await Backfill(unknowing, writer, clock=clock, bounds=BOUNDS).run([BTC], START, END)
+    assert (told, filled.trades, len(kraken.asked)) == (['"odd lots"'], 0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -50,9 +51,9 @@ class Stage:
         return version
 
     async def live(self, minutes: int) -> None:
-        """Let candles close in two halves, with what the champion says of them, and challengers look at each half."""
+        """Let candles close, two at a time, and challengers look at them."""
         newer = candles()[TRAINED + 1 : TRAINED + 1 + minutes]
-        for part in np.array_split(newer, 2):
+        for part in np.array_split(newer, minutes // 2):
             self.store.append("candles", rows.from_candles(NAME, "1m", part, source="imported"))
             self.clock.advance(len(part) * MINUTE)
             await self.shadow.step()
@@ -124,7 +125,7 @@ async def test_the_same_outcomes_decide_who_answers(stage: Stage, error: float, 
 async def test_a_challenger_that_fails_is_cut_off_and_the_champion_unharmed(stage: Stage, fault: str) -> None:
     good = artifact(stage.store, "huber")
     bad = {
-        "wild": replace(good, low=1.0, content=good.content.replace('"base": [', '"base": [1e400, ', 1)),
+        "wild": replace(good, content=re.sub(r'"base": [-0-9.e]+', '"base": 1e999', good.content)),
         "no model": replace(good, content="{}"),
         "other inputs": replace(good, columns=("x", *good.columns[1:])),
     }[fault]

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tapeline.errors import BrokenInvariant
+from tapeline.clock import parse_duration
+from tapeline.errors import BrokenInvariant, UsageError
 from tapeline.runners.worker import Worker
 
 
@@ -28,7 +29,9 @@ async def test_what_crashes_hangs_or_raises_is_told_and_the_next_is_served(worke
 
 async def test_work_that_is_needed_raises(worker: Worker) -> None:
     assert await worker.run("x", math.sqrt, 9.0) == 3.0
-    with pytest.raises(ValueError, match="nonnegative|domain"):
+    with pytest.raises(UsageError, match=r"^duration: cannot be read: expected a number > 0 .*, was 'soon'$"):
+        await worker.run("x", parse_duration, "soon")
+    with pytest.raises(BrokenInvariant, match="x: has failed: expected a result, was 'ValueError"):
         await worker.run("x", math.sqrt, -1.0)
     with pytest.raises(BrokenInvariant, match="training x: its process died"):
         await worker.run("training x", os._exit, 3)

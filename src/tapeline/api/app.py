@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from tapeline import __version__
-from tapeline.api import health, inference, market, owned, pages, stream, v1, writes
+from tapeline.api import health, inference, market, owned, pages, runs, stream, v1, writes
 from tapeline.api.answers import openapi
 from tapeline.api.champions import Champions
 from tapeline.api.context import Context, Live
@@ -69,6 +69,7 @@ def create_app(
         owned.router,
         writes.router,
         v1.router,
+        runs.router,
         market.router,
         health.router,
     ):  # what is asked most often first

@@ -27,7 +27,7 @@ def write_file(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> dic
     """
     check_path(path)
     writers = {".csv": _csv, ".parquet": _parquet}
-    with _new_file(path) as file:
+    with new_file(path) as file:
         rows = writers[path.suffix.lower()](file, tables, schema)
     return {"path": str(path), "rows": rows, "bytes": path.stat().st_size}
 
@@ -57,8 +57,8 @@ def with_times(kind: str, table: pa.Table) -> pa.Table:
 
 
 @contextmanager
-def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """Give a file that takes its name only when all went well."""
+def new_file(path: Path, option: str = "--out") -> Iterator[BinaryIO]:
+    """Give a file that takes its name only when all went well; ``option`` is how it was asked for."""
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:
@@ -66,7 +66,7 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
         os.replace(part, path)
     except OSError as error:
         raise UsageError(
-            f"--out {path}", "cannot be written", expected="a folder with room, ours to write", was=error.strerror
+            f"{option} {path}", "cannot be written", expected="a folder with room, ours to write", was=error.strerror
         ) from error
     finally:
         if part.exists():

@@ -156,6 +156,16 @@ def out_option(text: str, *, required: bool = False) -> Callable[[Function], Fun
     return click.option("--out", type=click.Path(path_type=Path), metavar="FILE", required=required, help=text)
 
 
+def simulated_option(function: Function) -> Function:
+    """Add ``--simulated``."""
+    text = "As which venue that of SIM instruments speaks; it is asked at the address that is set for it."
+    return click.option("--simulated", default="", metavar="VENUE", callback=_upper, help=text)(function)
+
+
+def _upper(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    return value.upper()
+
+
 def timeframe_option(function: Function) -> Function:
     """Add ``--timeframe``."""
     text = "Such as 1s, 1m, 4h, 1d, or 5m/1m."

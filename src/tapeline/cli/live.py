@@ -8,14 +8,12 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from tapeline.api.app import create_app
-from tapeline.api.server import listen, serving
 from tapeline.cli.invocation import Invocation
 from tapeline.cli.screen import Screen, screen
 from tapeline.clock import SystemClock
@@ -35,6 +33,7 @@ from tapeline.runners.monitors import Monitors
 from tapeline.runners.owner import told
 from tapeline.runners.shadow import Shadow
 from tapeline.runners.simulated import SPEAKS, Simulation
+from tapeline.runners.unawaited import Unawaited
 from tapeline.simulator.faults import Faults
 from tapeline.simulator.server import Server
 from tapeline.simulator.venue import find_venue
@@ -60,10 +59,15 @@ class Asked:
 
 def run(invocation: Invocation, settings: Settings, asked: Asked) -> int:
     """Run until a signal, or until the time asked for is over."""
-    return asyncio.run(_run(invocation, settings, asked, SystemClock()))
+    threads = Unawaited()
+    code = asyncio.run(_run(invocation, settings, asked, threads))
+    threads.leave(code)
+    return code
 
 
-async def _run(invocation: Invocation, settings: Settings, asked: Asked, clock: SystemClock) -> int:
+async def _run(invocation: Invocation, settings: Settings, asked: Asked, threads: Unawaited) -> int:
+    asyncio.get_running_loop().set_default_executor(threads)
+    clock = SystemClock()
     settings = settings.model_copy(update={"instruments": usual(settings.instruments, settings)})
     simulated = asked.demo or (asked.demo_if_offline and await _offline(invocation, settings, clock))
     async with AsyncExitStack() as stack:
@@ -75,13 +79,34 @@ async def _run(invocation: Invocation, settings: Settings, asked: Asked, clock: 
         places = [(await _prepared(place, shown), names) for place, names in _places(settings, simulated=simulated)]
         live = Embedded(settings, places, clock=clock, watcher=shown.take)
         await stack.enter_async_context(live)
-        app = create_app(live.reader, live.hub, live, settings, clock=clock, owner_key=live.key)
-        view.address = await stack.enter_async_context(serving(app, listen(settings.host, settings.port)))
+        following = await stack.enter_async_context(_following(live))
+        view.address = await stack.enter_async_context(await asyncio.to_thread(_served, live))
         live.announce(view.address)
         shown.tell("serving", address=view.address, database=str(settings.db))
         learner = stack.enter_context(Learner(settings, live.reader, live.writer, clock=clock))
-        await _until_stopped(live, learner, shown, asked.seconds)
+        await _until_stopped(live, following, learner, shown, asked.seconds)
     return 0
+
+
+@asynccontextmanager
+async def _following(live: Embedded) -> AsyncIterator[asyncio.Task[None]]:
+    """Follow the venues inside; give the task that does."""
+    task = asyncio.create_task(live.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _served(live: Embedded) -> AbstractAsyncContextManager[str]:
+    """Return what serves the page and the API; called in a thread, for importing them takes longer than a reconnect."""
+    from tapeline.api.app import create_app
+    from tapeline.api.server import listen, serving
+
+    settings = live.settings
+    app = create_app(live.reader, live.hub, live, settings, clock=live.clock, owner_key=live.key)
+    return serving(app, listen(settings.host, settings.port))
 
 
 def _places(settings: Settings, *, simulated: bool) -> list[tuple[Place, Sequence[str]]]:
@@ -139,7 +164,9 @@ def _import_past(invocation: Invocation, settings: Settings, simulation: Simulat
         invocation.note(f"{sum(file.new for file in report.files):,} SIMULATED trades imported")
 
 
-async def _until_stopped(live: Embedded, learner: Learner, shown: Screen, seconds: float | None) -> None:
+async def _until_stopped(
+    live: Embedded, following: asyncio.Task[None], learner: Learner, shown: Screen, seconds: float | None
+) -> None:
     """Follow, learn and show until a signal comes, the time is over, or every connection was refused."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -147,7 +174,6 @@ async def _until_stopped(live: Embedded, learner: Learner, shown: Screen, second
     settings, clock = live.settings, live.clock
     monitors = Monitors(settings, live.reader, live.hub, clock=clock, wanted=learner.want, tell=shown.tell)
     shadow = Shadow(settings, live.reader, live.writer, clock=clock, tell=shown.tell)
-    following = asyncio.create_task(live.run())
     beside = [
         asyncio.create_task(learner.keep_learning(tasks_of(settings), tell=shown.tell)),
         asyncio.create_task(monitors.run()),

@@ -63,7 +63,8 @@ class Artifact:
         columns: the inputs in order.
         feature_set: the set they come from.
         feature_version: the only version it may be served with.
-        low: what is added to a prediction for the lower end of its interval; NaN where it has none.
+        low: what is added to a prediction for the lower end of its interval, in the row's unit (`learning.spread`);
+            NaN where it has none.
         high: likewise for the upper end.
         coverage: the share of outcomes the interval is made to cover.
         trained_from: ``as_of`` of the first row learnt from, ns UTC.
@@ -73,6 +74,7 @@ class Artifact:
         data_hash: of the rows.
         seed: of all randomness.
         code_version: of Tapeline and of the code that learns.
+        floor: the least unit; 0: the unit is always 1.
     """
 
     instrument: str
@@ -94,6 +96,7 @@ class Artifact:
     data_hash: str
     seed: int
     code_version: str
+    floor: float = 0.0
 
     @property
     def name(self) -> str:

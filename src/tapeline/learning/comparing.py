@@ -21,6 +21,7 @@ def long_run_variance(values: Float, lags: int) -> float:
 
     Source: Newey and West (1987), A simple, positive semi-definite covariance matrix.
 
+    >>> import numpy as np
     >>> long_run_variance(np.array([1.0, -1.0, 1.0, -1.0]), 0)
     1.0
     """

@@ -25,17 +25,17 @@ class Covered:
     width: Interval
 
 
-def bounds_by_fold(residuals: Float, folds: Sequence[Fold], coverage: float) -> Float:
+def bounds_by_fold(residuals: Float, unit: Float, folds: Sequence[Fold], coverage: float) -> Float:
     """Return what is added to each test row's prediction for the ends of its interval (m x 2).
 
-    Each fold's come from the residuals of the earlier folds only; NaN in the first.
+    Each fold's come from the residuals of the earlier folds only, in ``unit`` (m) of each row; NaN in the first.
     """
     start = folds[0].test.start
     made = np.full((len(residuals), 2), np.nan)
     for fold in folds[1:]:
         part = slice(fold.test.start - start, fold.test.stop - start)
-        made[part] = conformal_bounds(residuals[: part.start], coverage)
-    return made
+        made[part] = conformal_bounds(residuals[: part.start] / unit[: part.start], coverage)
+    return made * unit[:, None]
 
 
 def covered(evaluation: Evaluation, model: str, coverage: float, level: float) -> Covered:
@@ -43,7 +43,7 @@ def covered(evaluation: Evaluation, model: str, coverage: float, level: float) -
     if evaluation.target != "return":
         return Covered(_UNKNOWN, _UNKNOWN)
     residuals = evaluation.labels - evaluation.said[model]
-    bounds = bounds_by_fold(residuals, evaluation.folds, coverage)
+    bounds = bounds_by_fold(residuals, evaluation.unit, evaluation.folds, coverage)
     known = ~np.isnan(bounds[:, 0])
     if not known.any():
         return Covered(_UNKNOWN, _UNKNOWN)

@@ -172,7 +172,8 @@ def _classes(found: Evaluation, name: str) -> tuple[Float, Float, list[str]]:
 def intervals(axes: Axes, outcome: Outcome, name: str) -> None:
     """Draw the last predictions as a band, and what came as points."""
     found = outcome.evaluation
-    bounds = bounds_by_fold(found.labels - found.said[name], found.folds, outcome.artifact.coverage)[-_LAST:]
+    residuals = found.labels - found.said[name]
+    bounds = bounds_by_fold(residuals, found.unit, found.folds, outcome.artifact.coverage)[-_LAST:]
     said, came = 1e4 * found.said[name][-_LAST:], 1e4 * found.labels[-_LAST:]
     low, high = said + 1e4 * bounds[:, 0], said + 1e4 * bounds[:, 1]
     rows = np.arange(len(said))

@@ -220,7 +220,7 @@ def _cell(text: str) -> str:
     if text in {"ok", "NO"}:
         return f'<td class="{"ok" if text == "ok" else "bad"}">{text}</td>'
     number = len(text) < _NUMBER and text[:1] in "+-0123456789"
-    return f'<td{" class=n" if number else ""}>{escape(text)}</td>'
+    return f"<td{' class=n' if number else ''}>{escape(text)}</td>"
 
 
 def _number(value: float | None) -> str:

@@ -53,10 +53,9 @@ def _placebos(dataset: Dataset, target: str, seed: int) -> Iterator[tuple[str, D
 
 
 def _with_noise(dataset: Dataset, generator: np.random.Generator) -> Dataset:
-    """Return the rows with noise as inputs, but for the past return: baselines look at it."""
+    """Return the rows with noise as inputs, the past return too: it may well foretell something."""
     history, place = dataset.standing()
     noise = generator.normal(size=history.inputs.shape)
-    noise[:, dataset.past] = history.inputs[:, dataset.past]
     return replace(dataset, inputs=noise[place], history=replace(history, inputs=noise), place=place)
 
 

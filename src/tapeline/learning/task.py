@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from tapeline.evaluate import Evaluation, evaluate
 from tapeline.learning.artifact import Artifact, code_version
 from tapeline.learning.conformal import conformal_bounds
@@ -23,6 +21,7 @@ from tapeline.learning.placebo import LEVEL, find_in_nothing, inputs_that_are_ou
 from tapeline.learning.record import Outcome
 from tapeline.learning.resample import Interval
 from tapeline.learning.settings import TrainSettings
+from tapeline.learning.spread import floor_of
 from tapeline.learning.sweep import Sweep, sweep
 from tapeline.learning.trading import Market, earnings, trading
 from tapeline.learning.tuning import served, tuned
@@ -123,8 +122,7 @@ class Task:
             rivals=self._rivals(found, follow, swept),
         )
         by_name = {kind.name: kind for kind in kinds}
-        residuals = found.labels - found.said[decision.champion] if self.target == "return" else np.empty(0)
-        artifact = self._fitted(by_name[decision.champion], residuals)
+        artifact = self._fitted(by_name[decision.champion], found)
         worth = self._importance(by_name[follow])
         return Outcome(self.dataset, found, decision, earned, artifact, held, swept, worth, tuple(kinds))
 
@@ -225,11 +223,13 @@ class Task:
     def _importance(self, kind: type[Model]) -> list[Importance]:
         return importance(self.dataset, kind, self.folds[-1], seed=self.settings.seed)
 
-    def _fitted(self, kind: type[Model], residuals: Float) -> Artifact:
+    def _fitted(self, kind: type[Model], found: Evaluation) -> Artifact:
         data, settings = self.dataset, self.settings
         model = fit(kind, data, seed=settings.seed)
         unknown = (math.nan, math.nan)
-        low, high = conformal_bounds(residuals, settings.coverage) if kind.target == "return" else unknown
+        low, high = unknown
+        if kind.target == "return":
+            low, high = conformal_bounds((found.labels - found.said[kind.name]) / found.unit, settings.coverage)
         return Artifact(
             instrument=data.instrument,
             timeframe=data.timeframe,
@@ -250,4 +250,5 @@ class Task:
             data_hash=self.whole.digest(),
             seed=settings.seed,
             code_version=code_version(),
+            floor=floor_of(data.inputs[: found.rows.start], data.columns),
         )

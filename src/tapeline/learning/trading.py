@@ -186,29 +186,50 @@ def _sharpe(bootstrap: BlockBootstrap, net: Float, level: float, step: int) -> I
     return _scaled(bootstrap.interval(net, level), math.sqrt(YEAR / step / variance))
 
 
-def deflated_sharpe(net: Float, tried: Sequence[Float], overlap: int) -> float:
+def deflated(ratio: float, rows: float, *, skewness: float, kurtosis: float, deviation: float, tries: int) -> float:
     """Return the probability that the true Sharpe ratio is above the best one that chance gives of so many tries.
 
-    ``Phi((s - s0) sqrt(n - 1) / sqrt(1 - g3 s + (g4 - 1) / 4 s^2))`` with s the Sharpe ratio of a row, n the rows over
-    their overlap, g3 and g4 skewness and kurtosis, and s0 the expected maximum of N tries:
-    ``sd(s of the tries) ((1 - e) z(1 - 1 / N) + e z(1 - 1 / (N exp 1)))``, e = 0.577. NaN where nothing varies.
+    ``Phi((s - s0) sqrt(n - 1) / sqrt(1 - g3 s + (g4 - 1) / 4 s^2))`` where s0 is the expected maximum of N tries:
+    ``deviation * ((1 - e) z(1 - 1 / N) + e z(1 - 1 / (N exp 1)))``, e = 0.577, and 0 for one.
 
-    Source: Bailey and Lopez de Prado (2014), The deflated Sharpe ratio.
+    Args:
+        ratio: Sharpe ratio s of a row, not annualised.
+        rows: how many independent rows n.
+        skewness: g3 of the earnings.
+        kurtosis: g4 of the earnings, 3 for normal ones.
+        deviation: of the Sharpe ratios of the tries.
+        tries: how many models were tried, N.
+
+    Source: Bailey and Lopez de Prado (2014), The deflated Sharpe ratio; its example:
+
+    >>> annual = 250 ** 0.5
+    >>> case = {"skewness": -3, "kurtosis": 10, "deviation": 0.5 ** 0.5 / annual, "tries": 100}
+    >>> round(deflated(2.5 / annual, 1250, **case), 4)
+    0.9004
     """
-    ratios = np.array([row.mean() / row.std() for row in tried if row.std() > 0])
-    deviation = float(net.std())
-    if not deviation > 0:
-        return math.nan
-    z = (net - net.mean()) / deviation
-    skewness, kurtosis = float((z**3).mean()), float((z**4).mean())
-    count, normal = len(ratios), NormalDist()
-    best = 0.0
-    if count > 1:
-        likely = (1 - _EULER) * normal.inv_cdf(1 - 1 / count) + _EULER * normal.inv_cdf(1 - 1 / (count * math.e))
-        best = float(ratios.std(ddof=1)) * likely
-    ratio = float(net.mean()) / deviation
+    normal, best = NormalDist(), 0.0
+    if tries > 1:
+        likely = (1 - _EULER) * normal.inv_cdf(1 - 1 / tries) + _EULER * normal.inv_cdf(1 - 1 / (tries * math.e))
+        best = deviation * likely
     spread = 1 - skewness * ratio + (kurtosis - 1) / 4 * ratio**2
-    return normal.cdf((ratio - best) * math.sqrt(max(len(net) / overlap - 1, 1) / max(spread, 1e-9)))
+    return normal.cdf((ratio - best) * math.sqrt(max(rows - 1, 1) / max(spread, 1e-9)))
+
+
+def deflated_sharpe(net: Float, tried: Sequence[Float], overlap: int) -> float:
+    """Return `deflated` for the net earnings of one of several models that were tried; NaN where nothing varies."""
+    size = float(net.std())
+    if not size > 0:
+        return math.nan
+    ratios = np.array([row.mean() / row.std() for row in tried if row.std() > 0])
+    z = (net - net.mean()) / size
+    return deflated(
+        float(net.mean()) / size,
+        len(net) / overlap,
+        skewness=float((z**3).mean()),
+        kurtosis=float((z**4).mean()),
+        deviation=float(ratios.std(ddof=1)) if len(ratios) > 1 else 0.0,
+        tries=len(ratios),
+    )
 
 
 def fallen(path: Float) -> float:

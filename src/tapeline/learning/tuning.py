@@ -66,7 +66,7 @@ class Tuned(Model):
 
         study = _study(self, rows, labels, asked["seed"])
         while (done := _done(study)) < self.trials:
-            study.sampler = optuna.samplers.TPESampler(seed=asked["seed"] + done, n_startup_trials=_STARTUP)
+            study.sampler = optuna.samplers.TPESampler(seed=1000 * asked["seed"] + done, n_startup_trials=_STARTUP)
             if done == 0:
                 study.enqueue_trial({name: span.usual for name, span in self.kind.space.items()})
             trial = study.ask()

@@ -11,10 +11,13 @@ from dataclasses import asdict, dataclass, field
 from random import Random
 from typing import Any
 
+import httpx
+
 from tapeline.clock import Clock, format_time
 from tapeline.errors import InputError, VenueError
 from tapeline.ingest.base import Delivery, Place, Source, count_kinds
 from tapeline.ingest.bounds import Bounds
+from tapeline.ingest.places import prepared
 from tapeline.ingest.rest import Rest, new_client
 from tapeline.ingest.walking import Walking, size
 from tapeline.runners.absent import Extent, absent, extent, missing
@@ -52,12 +55,12 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an instrument is: ns ``done`` of ``total``, and trades so far."""
+    """How far an instrument is: ns ``done`` of ``total``, and trades or candles so far."""
 
     instrument: str
     done: int
     total: int
-    trades: int
+    rows: int
 
 
 class Backfill:
@@ -100,17 +103,21 @@ class Backfill:
 
         Raises:
             UsageError: the venue does not give its past.
+            VenueError: it does not say what its trades mean, where that has to be asked first.
             StoreError: the database refuses.
         """
         done = []
         async with new_client() as client:
+            place = await prepared(self._place, self._rest(client))
             for name in names:
-                rest = Rest(self._place, bounds=self._bounds, random=self._random, client=client)
-                filled = Filled(name)
-                await self._fill(Walking(self._place, rest, self._clock), filled, start, end, holes_only=holes_only)
+                rest, filled = self._rest(client), Filled(name)
+                await self._fill(Walking(place, rest, self._clock), filled, start, end, holes_only=holes_only)
                 filled.requests = rest.requests
                 done.append(filled)
         return done
+
+    def _rest(self, client: httpx.AsyncClient) -> Rest:
+        return Rest(self._place, bounds=self._bounds, random=self._random, client=client)
 
     async def _fill(self, walking: Walking, filled: Filled, start: int, end: int, *, holes_only: bool) -> None:
         note = Note(self._place, filled.instrument, start)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tapeline.answering import CANNOT_BE_HAD
 from tapeline.lane import Lane
-from tapeline.registry import Registry
+from tapeline.registry import Entry
 from tapeline.serving import Champion
 from tapeline.stores.base import Store
-from tapeline.types import Decision, DecisionKind, Records, Timeframe
+from tapeline.types import Decision, DecisionKind, Timeframe
 
 
 @dataclass(slots=True)
@@ -20,33 +21,36 @@ class Due:
     problems: dict[str, str] = field(default_factory=dict)
 
 
-def due_models(store: Store, lane: Lane) -> Due:
-    """Return what makes the champions of the registry answer in a lane that has begun.
+def due_models(store: Store, lane: Lane, entries: Sequence[Entry]) -> Due:
+    """Return what makes the champions among an instrument's models answer in a lane that has begun.
 
     One whose timeframe is not folded cannot answer and is left out. Where one cannot be had, whatever answered before
     goes on.
     """
-    due, running = Due(), lane.pipeline.running()
-    for entry in Registry(store).entries(lane.tape.instrument):
+    due, running, position = Due(), lane.pipeline.running(), lane.pipeline.ledger.moment
+    answering = {*lane.pipeline.models} - {*lane.pipeline.absent}
+    champions = {entry.name: entry for entry in entries if entry.status == "champion"}
+    for entry in champions.values():
         grid = running.get(entry.timeframe)
-        if entry.status != "champion" or entry.target != "return" or grid is None or not len(grid):
+        version = _version(entry, champions.get(f"{entry.name}_direction"))
+        key = f"{entry.name}@{version}"
+        if entry.target != "return" or grid is None or not len(grid) or position is None or key in answering:
             continue
         try:
-            decision = _due(Champion.of(store, entry.name), lane, grid)
+            Champion.of(store, entry.name, version)
         except CANNOT_BE_HAD as error:
             due.problems[entry.name] = str(error)
             continue
-        due.decisions += [decision] if decision else []
+        closed = int(grid["close_time"][0]) - Timeframe.parse(entry.timeframe).step
+        due.decisions.append(Decision(lane.tape.instrument, DecisionKind.MODEL, position, closed, key))
     return due
 
 
-def _due(champion: Champion, lane: Lane, grid: Records) -> Decision | None:
-    """Return the decision that lets a champion answer, None where it does."""
-    pipeline, position = lane.pipeline, lane.pipeline.ledger.moment
-    if position is None or (champion.key in pipeline.models and champion.key not in pipeline.absent):
-        return None
-    closed = int(grid["close_time"][0]) - Timeframe.parse(champion.timeframe).step
-    return Decision(lane.tape.instrument, DecisionKind.MODEL, position, closed, champion.key)
+def _version(entry: Entry, direction: Entry | None) -> str:
+    """Return the version under which a champion answers, with that of the direction where both look at the same."""
+    if direction is None or direction.feature_version != entry.feature_version:
+        return entry.version
+    return f"{entry.version}+{direction.version}"
 
 
 def absent_models(lane: Lane, due: Due) -> str:

@@ -22,6 +22,7 @@ from tapeline.ledger import Admission
 from tapeline.pipeline import Outputs
 from tapeline.recorder import Recorder
 from tapeline.refold import refold
+from tapeline.registry import Entry, Registry
 from tapeline.runners.champions import absent_models, due_models
 from tapeline.runners.standing import standing_of
 from tapeline.runners.watch import Facts, Mail, Taken, VenueTime, Watch, mail_of
@@ -71,6 +72,7 @@ class Keeper:
         self._recorder: Recorder | None = None
         self._lanes: dict[str, Lane] = {}
         self._lost: set[str] = set()
+        self._models: dict[str, list[Entry]] | None = None
         self._watches: dict[str, Watch] = {}
         self._times: dict[str, VenueTime] = {}
         self._grace = parse_duration(settings.quiet_grace)
@@ -89,6 +91,7 @@ class Keeper:
             self._recorder = Recorder(store, self._settings, clock=self._clock, load_model=champion_loader(store))
             with self._transaction() as recorder:
                 recorder.write_sets()
+                recorder.read_ahead()
         return self._recorder
 
     def open(self) -> None:
@@ -106,6 +109,7 @@ class Keeper:
         recorder, self._recorder = self._recorder, None
         self._lost.update(self._lanes)
         self._lanes.clear()
+        self._models = None
         if recorder is not None:
             with suppress(StoreError):
                 recorder.store.close()
@@ -162,10 +166,11 @@ class Keeper:
             if lane.stale:
                 self._refold(lane)
             self._watches.setdefault(name, Watch()).adopted = False
-            self._count_gaps(name, self.recorder.store.read("gaps", instrument=name).to_pylist())
+            self._count_gaps(name, self.recorder.about(name, "gaps"))
             self._lanes[name] = lane
             self._lost.discard(name)
             self._adopt(lane)
+            self.facts[name].warmup = lane.pipeline.warmup
         return lane
 
     def _refold(self, lane: Lane) -> None:
@@ -183,12 +188,21 @@ class Keeper:
             return
         watch.adopted = True
         facts = self.facts.setdefault(lane.tape.instrument, Facts())
-        due = due_models(self.recorder.store, lane)
+        due = due_models(self.recorder.store, lane, self._entries(lane.tape.instrument))
         if due.decisions:
             with self._transaction() as recorder:
                 for decision in due.decisions:
                     recorder.feed(lane, decision)
         facts.note = absent_models(lane, due)
+        facts.warmup = lane.pipeline.warmup
+
+    def _entries(self, instrument: str) -> list[Entry]:
+        """Return the models of an instrument, read for all of them at once."""
+        if self._models is None:
+            self._models = {}
+            for entry in Registry(self.recorder.store).entries():
+                self._models.setdefault(entry.instrument, []).append(entry)
+        return self._models.get(instrument, [])
 
     def _save(self, lanes: Iterable[Lane], *, now: bool = False) -> None:
         """Store the states that have not been for long enough, a few at a time, inside the caller's transaction."""
@@ -246,6 +260,8 @@ class Keeper:
         facts.pending = lane.pipeline.ledger.pending
         for what, number in lane.counters.items():
             facts.totals.add(what, number)
+        if outputs.candles:
+            facts.warmup = lane.pipeline.warmup
         if len(outputs.admission.accepted):
             facts.saw(outputs.admission.accepted)
 
@@ -295,7 +311,7 @@ class Keeper:
         Raises:
             StoreError: the database cannot be read.
         """
-        if instrument not in self._lanes and not self.recorder.store.read("instruments", instrument=instrument):
+        if instrument not in self._lanes and not self.recorder.about(instrument, "instruments"):
             return Standing(instrument, None, None)
         return standing_of(self.recorder.store, self._lane(instrument))
 
@@ -351,7 +367,7 @@ class Keeper:
         Raises:
             StoreError: nothing of it is stored.
         """
-        store = self.recorder.store
+        store, self._models = self.recorder.store, None
         with store.transaction():
             answer = function(store)
         for lane in self._lanes.values():

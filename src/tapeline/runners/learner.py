@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -23,7 +24,7 @@ from tapeline.registry import Entry, Registry
 from tapeline.runners.worker import Worker
 from tapeline.runs import Run, learn, register
 from tapeline.stores.base import Store
-from tapeline.train import Training, TrainSettings
+from tapeline.train import TrainSettings
 
 Result = TypeVar("Result")
 
@@ -51,6 +52,12 @@ class Owner(Protocol):
 
     async def change(self, function: Callable[[Store], Result]) -> Result:
         """Run a function in a transaction, and return what it returns."""
+
+
+def _run(data: ModelRows, horizon: int, asked: TrainSettings, runs: Path, now: int) -> Run:
+    """Train and write the folder of the run, in another process."""
+    training = learn(data, horizon, asked, runs=runs, now=now)
+    return Run(training, write_run(training, runs))
 
 
 def _task(entry: Entry) -> tuple[str, str, int]:
@@ -90,15 +97,14 @@ class Learner:
         Raises:
             UnknownName: the instrument is not known.
             NotEnoughData: its rows are too few.
-            BrokenInvariant: the process that trained died.
+            BrokenInvariant: the process that trained died, or has a bug.
         """
         data = await asyncio.to_thread(self._rows, task)
-        training = await self._train(data, task, asked)
-        folder = await asyncio.to_thread(write_run, training, self._settings.runs)
-        now = self._clock.now()
-        shadow = self._settings.shadow != "0s"
-        await self._owner.change(lambda store: register(store, data, training, now=now, shadow=shadow))
-        return Run(training, folder)
+        now, where = self._clock.now(), f"training {task.instrument} {task.timeframe}"
+        run = await self._worker.run(where, _run, data, task.horizon, asked, self._settings.runs, now)
+        now, shadow = self._clock.now(), self._settings.shadow != "0s"
+        await self._owner.change(lambda store: register(store, data, run.training, now=now, shadow=shadow))
+        return run
 
     def want(self, entry: Entry, why: str) -> None:
         """Ask to train a champion's task anew, unless it was trained or asked for a short while ago."""
@@ -171,10 +177,6 @@ class Learner:
         features = learning_set(task.feature_set, task.timeframe, task.horizon)
         with self._reader() as store:
             return model_rows(store, self._settings, task.instrument, task.timeframe, features)
-
-    async def _train(self, data: ModelRows, task: Task, asked: TrainSettings) -> Training:
-        where = f"training {task.instrument} {task.timeframe}"
-        return await self._worker.run(where, learn, data, task.horizon, asked)
 
     def close(self) -> None:
         """End the process that trains, whatever it is doing."""

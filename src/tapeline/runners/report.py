@@ -100,6 +100,7 @@ def _instrument(name: str, facts: Facts, timeframes: Sequence[str], rates: Rates
         "price": facts.price,
         "trades_per_second": rates.of(name),
         "pending": facts.pending,
+        "warmup": {name: {"have": min(have, most), "needed": most} for name, (have, most) in facts.warmup.items()},
         "gaps": dict(facts.gaps),
         "late": counts.get("late", 0),
         "duplicates": counts.get("duplicates", 0),

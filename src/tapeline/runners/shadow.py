@@ -45,6 +45,7 @@ class Asked:
     """What a challenger is asked: its rows, of which the first ``skip`` only stand before the others."""
 
     raw: bytes
+    columns: Sequence[str]
     inputs: Float
     as_of: Int
     close: Float
@@ -60,6 +61,8 @@ def answer(asked: Asked) -> list[Prediction]:
         InputError: it gives no number where it should.
     """
     predictor = Predictor([Artifact.load(asked.raw)])
+    ours = predictor.artifact
+    predictor.check(ours.feature_set, ours.feature_version, asked.columns)
     made = predictor.predict_rows(
         asked.inputs,
         as_of=asked.as_of,
@@ -68,7 +71,7 @@ def answer(asked: Asked) -> list[Prediction]:
         complete=asked.complete,
         skip=asked.skip,
     )
-    step = Timeframe.parse(predictor.artifact.timeframe).step
+    step = Timeframe.parse(ours.timeframe).step
     lengths = Stretch(asked.inputs, asked.as_of, asked.complete).run_lengths(step)[asked.skip :]
     silent = sum(one is None for one, length in zip(made, lengths, strict=True) if length >= predictor.window)
     told = [one for one in made if one is not None]
@@ -159,11 +162,11 @@ class Shadow:
             candles = query.candles(store, self._settings, entry.instrument, entry.timeframe, start).records
         made = FeatureFold(features).feed(candles)
         skip = int((made.as_of <= after).sum())
-        inputs, _ = features.inputs(made.values, candles["close"])
+        inputs, columns = features.inputs(made.values, candles["close"])
         whole = made.complete & np.isfinite(inputs).all(axis=1)
         if not whole[skip:].any():
             return None
-        return Asked(artifact.dump(), inputs, made.as_of, candles["close"], whole, skip, self._clock.now())
+        return Asked(artifact.dump(), columns, inputs, made.as_of, candles["close"], whole, skip, self._clock.now())
 
     async def _judge(self, entry: Entry) -> None:
         now, begun = self._clock.now(), _begun(entry)

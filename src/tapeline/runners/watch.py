@@ -63,7 +63,10 @@ class Watch:
 
 @dataclass(slots=True)
 class Facts:
-    """What people are told of an instrument; times are ns UTC, None while unknown."""
+    """What people are told of an instrument; times are ns UTC, None while unknown.
+
+    ``warmup`` is by timeframe how many complete candles in a row there are, and how many are needed.
+    """
 
     trades: int = 0
     last_trade: int | None = None
@@ -71,6 +74,7 @@ class Facts:
     pending: int = 0
     gaps: dict[str, int] = field(default_factory=lambda: {"open": 0, "healed": 0, "unhealable": 0})
     totals: Counters = field(default_factory=Counters)
+    warmup: dict[str, tuple[int, int]] = field(default_factory=dict)
     note: str = ""
 
     def saw(self, frame: Frame) -> None:

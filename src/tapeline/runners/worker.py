@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from tapeline.errors import BrokenInvariant
+from tapeline.errors import BrokenInvariant, TapelineError
 
 Result = TypeVar("Result")
 
@@ -22,16 +22,25 @@ class Worker:
         self._pool: ProcessPoolExecutor | None = None
 
     async def run(self, where: str, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Run a function there, and return what it returns or raise what it raises.
+        """Run a function there, and return what it returns or raise an error of ours that it raises.
 
         Raises:
-            BrokenInvariant: the process died.
+            BrokenInvariant: the process died, or failed otherwise.
         """
-        try:
-            return await self._begin(function, arguments)
-        except BrokenProcessPool as error:
+        future = self._begin(function, arguments)
+        future.add_done_callback(_seen)
+        await asyncio.wait([future])
+        error = future.exception()
+        if error is None:
+            return future.result()
+        if isinstance(error, TapelineError):
+            raise error
+        if isinstance(error, BrokenProcessPool):
             self._pool = None
             raise BrokenInvariant(where, "its process died", expected="a result", was="none") from error
+        raise BrokenInvariant(
+            where, "has failed", expected="a result", was=f"{type(error).__name__}: {error}"
+        ) from error
 
     async def attempt(
         self, function: Callable[..., Result], *arguments: Any, seconds: float

@@ -30,13 +30,13 @@ class Keys:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._newest: dict[tuple[str, Series], int | None] = {}
+        self._newest: dict[str, dict[Series, int]] = {}
 
     def advance(self, kind: Kind, rows: pa.Table) -> None:
         """Remember how far each series comes with these rows."""
         for series, _, high in _spans(kind, rows):
             newest = self._newest_of(kind.name, series)
-            self._newest[kind.name, series] = high if newest is None else max(high, newest)
+            self._newest[kind.name][series] = high if newest is None else max(high, newest)
 
     def reach(self, kind: str, series: Series, number: int) -> bool:
         """Say whether a series may have stored a number as large."""
@@ -69,13 +69,16 @@ class Keys:
             self._connection.unregister("batch")
 
     def _newest_of(self, kind: str, series: Series) -> int | None:
-        """Return the largest number in the key that a series has stored, or one above it."""
-        if (kind, series) not in self._newest:
+        """Return the largest number in the key that a series has stored, or one above it.
+
+        All series of a kind are looked up at once: the table is scanned for one as for all.
+        """
+        if kind not in self._newest:
             *texts, number = (columns_of(kind)[name].stored for name in KINDS[kind].key)
-            same = " AND ".join(f"{text} = ?" for text in texts)
-            text = f"SELECT max({number}) FROM {kind} WHERE {same}"
-            self._newest[kind, series] = self._connection.execute(text, list(series)).fetchall()[0][0]
-        return self._newest[kind, series]
+            text = f"SELECT {', '.join(texts)}, max({number}) FROM {kind} GROUP BY {', '.join(texts)}"
+            found = self._connection.execute(text).fetchall()
+            self._newest[kind] = {tuple(names): newest for *names, newest in found}
+        return self._newest[kind].get(series)
 
     def _reach_back(self, kind: Kind, rows: pa.Table) -> bool:
         return any(self.reach(kind.name, series, low) for series, low, _ in _spans(kind, rows))

@@ -79,7 +79,8 @@ def _pieces(tape: _Tape, after: tuple[int, int]) -> Iterator[pa.Table]:
     width = max(1, (last - low + 1) * tape.rows // max(1, total))
     while low <= last:
         with translated(tape.where):
-            high, found = _step(tape, after, low, min(last, low + width - 1))
+            whole = total <= tape.rows
+            high, found = (last, total) if whole else _step(tape, after, low, min(last, low + width - 1))
             crowded = found > 2 * tape.rows
             piece = tape.fetch(after, high, crowded=crowded) if found else None
         width = max(1, high - low + 1) * (1 if found > tape.rows // 2 else 2)

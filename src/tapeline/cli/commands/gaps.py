@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tapeline.cli.invocation import Command, Invocation
+from tapeline.cli.invocation import Command, Invocation, simulated_option
 from tapeline.clock import SystemClock, parse_duration
 
 if TYPE_CHECKING:
@@ -26,12 +26,15 @@ def _length(context: click.Context, parameter: click.Parameter, value: str) -> i
 @click.option(
     "--lookback", callback=_length, default="7d", show_default=True, metavar="LENGTH", help="How far back to heal."
 )
+@simulated_option
 @click.option("--watch", is_flag=True, help="Again every minute, until Ctrl-C.")
 @click.pass_obj
-def command(invocation: Invocation, instrument: str | None, *, heal: bool, lookback: int, watch: bool) -> int:
+def command(
+    invocation: Invocation, instrument: str | None, *, heal: bool, lookback: int, simulated: str, watch: bool
+) -> int:
     """List the trade ids that are missing, or heal them."""
     while True:
-        code = _heal(invocation, instrument, lookback) if heal else _list(invocation, instrument)
+        code = _heal(invocation, instrument, lookback, simulated) if heal else _list(invocation, instrument)
         if not watch:
             return code
         SystemClock().wait(_EVERY)
@@ -48,19 +51,13 @@ def _list(invocation: Invocation, instrument: str | None) -> int:
     return 0
 
 
-def _heal(invocation: Invocation, instrument: str | None, lookback: int) -> int:
+def _heal(invocation: Invocation, instrument: str | None, lookback: int, simulated: str) -> int:
     """Heal, then list; return 0 where nothing is missing in the time looked back over, 1 where some is, else 2."""
     from tapeline.cli.filling import fill
     from tapeline.cli.output import write_json
-    from tapeline.exchanges.base import exchanges
 
-    held, found = _found(invocation, instrument)
-    askable = {venue for venue, exchange in exchanges().items() if exchange.feeds}
-    asked = sorted({gap["instrument"] for gap in found})
-    now, names = SystemClock().now(), [name for name in asked if name.rpartition(".")[2] in askable]
-    for name in sorted({*asked} - {*names}):
-        invocation.note(f"{name}: its venue cannot be asked")
-    done = fill(invocation, names, now - lookback, now, holes_only=True) if names else []
+    now, names = SystemClock().now(), _askable(invocation, _found(invocation, instrument)[1], simulated)
+    done = fill(invocation, names, now - lookback, now, holes_only=True, simulated=simulated) if names else []
     held, found = _found(invocation, instrument)
     if invocation.json:
         write_json({"healed": [one.to_json() for one in done], "gaps": found})
@@ -69,6 +66,24 @@ def _heal(invocation: Invocation, instrument: str | None, lookback: int) -> int:
         for one in done:
             print(f"{one.instrument}: {one.trades:,} trades came, {one.missing:,} ids are still missing")
     return _code(done)
+
+
+def _askable(invocation: Invocation, found: list[dict[str, Any]], simulated: str) -> list[str]:
+    """Return the instruments with gaps whose venue can be asked, and say why others cannot."""
+    from tapeline.cli.filling import HOW_SIMULATED
+    from tapeline.exchanges.base import exchanges
+    from tapeline.ingest.places import SIMULATED
+    from tapeline.types import venue_of
+
+    venues = {venue for venue, exchange in exchanges().items() if exchange.feeds} | (
+        {SIMULATED} if simulated else set()
+    )
+    names = sorted({gap["instrument"] for gap in found})
+    for name in names:
+        if venue_of(name) not in venues:
+            how = f"; {HOW_SIMULATED}" if venue_of(name) == SIMULATED else ""
+            invocation.note(f"{name}: its venue cannot be asked{how}")
+    return [name for name in names if venue_of(name) in venues]
 
 
 def _code(done: list[Filled]) -> int:

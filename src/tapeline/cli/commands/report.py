@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from tapeline.cli.invocation import Command, Invocation
+from tapeline.cli.invocation import Command, Invocation, timeframe_option
+from tapeline.errors import UsageError
 
 
 @click.command(cls=Command)
 @click.argument("run", required=False)
-@click.option("--open", "opened", is_flag=True, help="Open the page of the run in a browser.")
+@click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
+@click.option(
+    "--html", "file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw a day into FILE."
+)
+@click.option("--instrument", help="Whose day, with --html. Default: the only one that is stored.")
+@click.option("--day", metavar="YYYY-MM-DD", help="Which day (UTC), with --html. Default: the newest.")
+@timeframe_option
 @click.pass_obj
-def command(invocation: Invocation, run: str | None, opened: bool) -> int:
-    """Print what a training run found, and where its page is.
+def command(
+    invocation: Invocation,
+    run: str | None,
+    opened: bool,
+    file: Path | None,
+    instrument: str | None,
+    day: str | None,
+    timeframe: str,
+) -> int:
+    """Tell what a training run found, or draw a day of an instrument.
 
-    RUN is the id of a run, or how it begins. Default: the newest run.
+    RUN is the id of a run, or how it begins. Default: the newest run. With --html a day is drawn instead: one file that
+    needs nothing else, with candles, volume, indicators, predictions and what came, gaps and incomplete candles.
     """
+    if file is None:
+        if instrument or day:
+            raise UsageError("report", "names a day but no file", expected="--html FILE", was="none")
+        page = _run(invocation, run)
+    else:
+        if run:
+            raise UsageError("report", "cannot be of a run and of a day", expected="RUN or --html FILE", was="both")
+        page = _day(invocation, file, instrument, day, timeframe)
+    if opened:
+        click.launch(str(page))
+    return 0
+
+
+def _run(invocation: Invocation, run: str | None) -> Path:
     import json
 
     from tapeline.cli.commands.train import print_report
@@ -30,6 +62,24 @@ def command(invocation: Invocation, run: str | None, opened: bool) -> int:
     else:
         print_report(report)
         print(f"\nrun {report['run']}: {page}")
-    if opened:
-        click.launch(str(page))
-    return 0
+    return page
+
+
+def _day(invocation: Invocation, file: Path, instrument: str | None, day: str | None, timeframe: str) -> Path:
+    from tapeline.api.day import day_asked, read_day
+    from tapeline.api.day_page import page
+    from tapeline.cli.files import new_file
+    from tapeline.cli.output import write_json
+
+    with invocation.store() as store:
+        name, start = day_asked(store, instrument, day)
+        found = read_day(store, invocation.settings, name, timeframe, start)
+    text = page(found)
+    with new_file(file, "--html") as out:
+        out.write(text.encode())
+    told = {"title": found.title, "candles": len(found.candles.records), "predictions": len(found.predictions)}
+    if invocation.json:
+        write_json({**told, "gaps": len(found.gaps), "page": str(file)})
+    else:
+        print(f"{found.title}: {told['candles']:,} candles, {told['predictions']:,} predictions: {file}")
+    return file

@@ -1,0 +1,104 @@
+"""A venue and ``tapeline up`` as processes of their own, to be stopped and killed from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tapeline.clock import SystemClock
+
+INSTRUMENT = "BTC-USD.KRAKEN"
+SETTINGS = {
+    "TAPELINE_TIMEFRAMES": "1s,10s",
+    "TAPELINE_FEATURE_SETS": "bars",
+    "TAPELINE_BACKFILL": "5s",
+    "TAPELINE_STATE_INTERVAL": "500ms",
+    "TAPELINE_BACKOFF_CAP": "1s",
+    "TAPELINE_GAP_TIMEOUT": "10m",
+}
+_LONG = 60.0
+
+
+def tapeline(*arguments: str) -> list[str]:
+    """Return the words that run the command."""
+    return [sys.executable, "-m", "tapeline", *arguments]
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = _LONG) -> None:
+    """Wait until a condition holds; fail after a while."""
+    clock = SystemClock()
+    for _ in range(round(seconds / 0.02)):
+        if condition():
+            return
+        clock.wait(0.02)
+    raise AssertionError(f"{what} did not happen in {seconds:g} s")
+
+
+@contextmanager
+def venue(folder: Path, *options: str, port: int = 0) -> Iterator[str]:
+    """Serve a simulated Kraken; its true tape is in ``truth.parquet`` when the block has ended."""
+    words = ["simulate", "--venue", "kraken", "--instruments", "BTC-USD", "--steady", "--no-limits", "--json"]
+    more = ["--history", "1m", "--port", str(port), "--truth", str(folder / "truth.parquet"), *options]
+    with subprocess.Popen(tapeline(*words, *more), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())["rest_url"]
+        finally:
+            process.terminate()
+            process.wait(_LONG)
+
+
+class Up:
+    """``tapeline up`` on a database.
+
+    Args:
+        db: the database.
+        url: of the venue.
+    """
+
+    def __init__(self, db: Path, url: str) -> None:
+        self.output = db.with_suffix(".out")
+        words = tapeline("--db", str(db), "up", INSTRUMENT, "--headless", "--port", "0")
+        with self.output.open("w") as file:
+            self.process = subprocess.Popen(
+                words, stdout=file, stderr=subprocess.STDOUT, env=os.environ | SETTINGS | {"TAPELINE_KRAKEN_URL": url}
+            )
+
+    def __enter__(self) -> Up:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def lines(self, event: str, **values: Any) -> list[dict[str, Any]]:
+        """Return the lines it wrote so far that tell this."""
+        told = [json.loads(line) for line in self.output.read_text().splitlines() if line.startswith("{")]
+        wanted = {"event": event, **values}
+        return [line for line in told if wanted.items() <= line.items()]
+
+    def wait_for(self, event: str, **values: Any) -> dict[str, Any]:
+        """Wait until it tells something."""
+
+        def told() -> bool:
+            assert self.process.poll() is None, self.output.read_text()
+            return bool(self.lines(event, **values))
+
+        wait_for(told, f"{event} {values}")
+        return self.lines(event, **values)[0]
+
+    def end(self) -> float:
+        """Ask it to end, and return how many seconds it took."""
+        clock = SystemClock()
+        begun = clock.now()
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(_LONG) == 0, self.output.read_text()
+        return (clock.now() - begun) / 1e9

@@ -1,0 +1,101 @@
+"""``tapeline up`` as a process, killed and stopped at random moments: what truly happened is what is stored.
+
+``TAPELINE_SEED`` picks the moments, ``TAPELINE_KILLS`` how often (default 20).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from tests.chaos.processes import INSTRUMENT, SETTINGS, Up, tapeline, venue
+from tests.chaos.storm import content
+
+from tapeline.clock import SystemClock
+from tapeline.stores import rows
+from tapeline.stores.duckdb import DuckDBStore
+
+pytestmark = pytest.mark.services
+
+SEED = int(os.environ.get("TAPELINE_SEED", "1"))
+KILLS = int(os.environ.get("TAPELINE_KILLS", "20"))
+FAULTS = ("disconnect=0.02", "drop=0.02", "duplicate=0.02", "reorder=0.02", "malformed=0.01", "rest-5xx=0.05")
+
+
+def options() -> list[str]:
+    return ["--rate", "100", "--seed", str(SEED), *(word for fault in FAULTS for word in ("--fault", fault))]
+
+
+def check(db: Path, truth: Path, trades: int) -> None:
+    """Check that the stored tape is the true one, and all that is stored is what the tape gives."""
+    with DuckDBStore(db, read_only=True) as store:
+        stored = rows.to_frame(INSTRUMENT, store.read("trades"))
+        gaps = store.read("gaps").column("status").to_pylist()
+        late = store.read("late_trades").num_rows
+    true = content(rows.to_frame(INSTRUMENT, pq.read_table(truth)))
+    ids = np.sort(stored.trade_id)
+    assert len(ids) >= trades
+    assert ids.tolist() == list(range(ids[0], ids[-1] + 1))
+    assert {number for number, row in content(stored).items() if true[number] != row} == set()
+    assert set(gaps) <= {"healed"}
+    assert late == 0
+    done = subprocess.run(
+        tapeline("--db", str(db), "verify"), env=os.environ | SETTINGS, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_kills_at_random_moments_lose_and_double_nothing(tmp_path: Path) -> None:
+    print(f"TAPELINE_SEED={SEED}")
+    random, clock, db = Random(SEED), SystemClock(), tmp_path / "a.duckdb"
+    with venue(tmp_path, *options()) as url:
+        for kill in range(KILLS):
+            with Up(db, url) as up:
+                if kill % 4:
+                    up.wait_for("serving")
+                clock.wait(random.uniform(0.0, 1.5))
+                assert up.process.poll() is None, up.output.read_text()
+        with Up(db, url) as up:
+            up.wait_for("candle")
+            os.kill(up.process.pid, signal.SIGSTOP)
+            clock.wait(3.0)
+            os.kill(up.process.pid, signal.SIGCONT)
+            clock.wait(5.0)
+            up.end()
+    check(db, tmp_path / "truth.parquet", 500)
+
+
+def test_sigterm_ends_it_in_two_seconds_with_everything_committed(tmp_path: Path) -> None:
+    taken = []
+    with venue(tmp_path, "--rate", "100") as url:
+        for _ in range(3):
+            with Up(tmp_path / "a.duckdb", url) as up:
+                up.wait_for("candle")
+                taken.append(up.end())
+    check(tmp_path / "a.duckdb", tmp_path / "truth.parquet", 500)
+    assert min(taken) < 2.0, taken
+
+
+def test_a_second_one_on_the_same_database_is_refused_by_name_of_the_first(tmp_path: Path) -> None:
+    with venue(tmp_path, "--rate", "10") as url, Up(tmp_path / "a.duckdb", url) as first:
+        address = first.wait_for("serving")["address"]
+        with Up(tmp_path / "a.duckdb", url) as second:
+            assert second.process.wait(60) == 2
+            told = second.output.read_text()
+        assert f"tapeline (PID {first.process.pid})" in told
+        assert address in told
+        first.end()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://kraken.invalid"])
+def test_without_a_network_it_waits_for_one(url: str, tmp_path: Path) -> None:
+    with Up(tmp_path / "a.duckdb", url) as up:
+        told = up.wait_for("connection", state="waiting")
+        assert "is out of reach" in told["reason"]
+        up.end()

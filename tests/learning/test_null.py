@@ -1,0 +1,43 @@
+"""With sweep and tuning on, nothing is found where there is nothing: the full count is `make chaos`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tapeline.learning.folds import WalkForward
+from tapeline.models.base import Model
+from tapeline.testing.models import planted
+from tapeline.train import TrainSettings, pick_models, train
+
+ASKED = TrainSettings(plan=WalkForward(folds=3), sweep=True, tune=5)
+
+
+def models() -> list[type[Model]]:
+    """Return what a sweep may promote, with few trees where their number is a setting."""
+    return [
+        type(kind.__name__, (kind,), {"rounds": 20}) if hasattr(kind, "rounds") else kind for kind in pick_models(ASKED)
+    ]
+
+
+def promoted_falsely(seed: int) -> bool:
+    """Run everything on a random walk; every other one has its outcomes shuffled."""
+    training = train(planted(seed, 700, shuffle=seed % 2 == 1), ASKED, models=models())
+    return any(outcome.decision.promoted for outcome in training.outcomes.values())
+
+
+@pytest.fixture(autouse=True)
+def no_ordinary_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what cannot be promoted: it takes the time, and changes no decision."""
+    monkeypatch.setattr("tapeline.learning.sweep.ordinary_models", lambda target: [])
+
+
+def test_what_is_never_saved_is_never_promoted() -> None:
+    """Two random walks: small, as each run tunes and grows forests."""
+    assert sum(promoted_falsely(seed) for seed in (1000, 1001)) == 0
+
+
+@pytest.mark.chaos
+def test_false_promotions_with_sweep_and_tuning_are_at_most_5_percent_of_100_seeds() -> None:
+    falsely = [seed for seed in range(100) if promoted_falsely(seed)]
+    print(f"\nfalse promotions with sweep and tuning: {len(falsely)} of 100: {falsely}")
+    assert len(falsely) <= 5
