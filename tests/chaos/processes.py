@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from tapeline.clock import SystemClock
 
 INSTRUMENT = "BTC-USD.KRAKEN"
@@ -94,6 +96,18 @@ class Up:
 
         wait_for(told, f"{event} {values}")
         return self.lines(event, **values)[0]
+
+    def wait_until_healed(self) -> None:
+        """Wait until it follows the venue and has no open gap."""
+        address = self.wait_for("serving")["address"]
+
+        def healed() -> bool:
+            status = httpx.get(f"{address}/v1/status", timeout=_LONG).json()
+            lives = [one["state"] == "live" for one in status["venues"]]
+            return all(lives) and [one["gaps"]["open"] for one in status["instruments"]] == [0]
+
+        self.wait_for("candle")
+        wait_for(healed, "healing")
 
     def end(self) -> float:
         """Ask it to end, and return how many seconds it took."""

@@ -66,7 +66,7 @@ def test_kills_at_random_moments_lose_and_double_nothing(tmp_path: Path) -> None
             os.kill(up.process.pid, signal.SIGSTOP)
             clock.wait(3.0)
             os.kill(up.process.pid, signal.SIGCONT)
-            clock.wait(5.0)
+            up.wait_until_healed()
             up.end()
     check(db, tmp_path / "truth.parquet", 500)
 
@@ -76,7 +76,7 @@ def test_sigterm_ends_it_in_two_seconds_with_everything_committed(tmp_path: Path
     with venue(tmp_path, "--rate", "100") as url:
         for _ in range(3):
             with Up(tmp_path / "a.duckdb", url) as up:
-                up.wait_for("candle")
+                up.wait_until_healed()
                 taken.append(up.end())
     check(tmp_path / "a.duckdb", tmp_path / "truth.parquet", 500)
     assert min(taken) < 2.0, taken

@@ -7,6 +7,8 @@ import pytest
 from tests.cli.conftest import Tapeline
 from tests.learned import MODEL, TRAINED, artifact, candles, store_with_champion
 
+from tapeline.cli.invocation import Invocation
+from tapeline.cli.mirror import mirror
 from tapeline.registry import Registry
 from tapeline.stores.base import KINDS
 from tapeline.stores.duckdb import DuckDBStore
@@ -91,3 +93,11 @@ def test_evidently_reports(tapeline: Tapeline, db: Path, folder: Path) -> None:
     page = (folder / "x.html").read_text(encoding="utf-8")
     assert "prediction" in page
     assert len(page) > 10_000
+
+
+def test_a_server_that_is_away_is_told_after_training_and_harms_nothing(
+    db: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TAPELINE_MLFLOW_URI", "http://127.0.0.1:9")
+    mirror(Invocation(db=db))
+    assert "note: not sent to MLflow: mlflow http://127.0.0.1:9: does not answer" in capfd.readouterr().err

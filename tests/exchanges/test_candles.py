@@ -46,7 +46,7 @@ def test_what_binance_writes(shared: Path) -> None:
     bars, bad = binance_klines.parse_klines((shared / "data/nautilus-binance/klines_response.json").read_bytes())
     at, price = 1_499_040_000 * SECOND, ("0.01634790", "0.80000000", "0.01575800", "0.01577100")
     volumes = {"quote_volume": "2434.19055334", "buy_volume": "1756.87402397"}
-    assert (bars, bad) == ([Bar(at, *price, "148976.11427815", trades=308, **volumes)], [])  # type: ignore[arg-type]
+    assert (bars, bad) == ([Bar(at, *price, "148976.11427815", trades=308, **volumes)], [])
 
 
 def test_coinbase_puts_low_and_high_before_open(shared: Path) -> None:

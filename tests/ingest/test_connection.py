@@ -180,6 +180,7 @@ async def test_an_id_that_cannot_be_true_is_set_aside_and_the_true_ones_are_heal
     assert [letter.kind for letter in sink.dead] == ["quarantined"]
     assert "id: expected one that can follow 102" in sink.dead[0].reason
     await until(lambda: running.live[BTC])
+    assert running.status.connects == 1, "no silence was needed to see that something is missing"
 
 
 async def test_while_the_store_is_down_the_venue_is_left_alone(

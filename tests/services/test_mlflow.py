@@ -72,6 +72,7 @@ def test_the_registry_is_mirrored_and_follows(server: str, tmp_path: Path) -> No
     assert there.tags["tapeline_version"] == first
     assert there.tags["feature_version"] == registry.entries()[0].feature_version
     assert there.tags["promoted_at"].startswith("2024-01-03T")
+    assert there.run_id is not None
     run = client.get_run(there.run_id)
     assert run.data.params["data_hash"] == registry.load(MODEL, first).data_hash
     assert run.data.params["code_version"] == "test"
@@ -91,6 +92,7 @@ def test_what_is_there_is_the_model_that_answers_here(server: str, tmp_path: Pat
     Mlflow(server, runs=tmp_path).sync(store)
     client = MlflowClient(server, server)
     there = client.get_model_version_by_alias(MODEL, "champion")
+    assert there.run_id is not None
     file = client.download_artifacts(there.run_id, "model/model.json", str(tmp_path))
     assert Artifact.load(Path(file).read_bytes()) == Registry(store).load(MODEL, there.tags["tapeline_version"])
 

@@ -55,6 +55,56 @@ export function models(name, now) {
   ];
 }
 
+export function runs(instrument, now) {
+  return [
+    {
+      run: "3f0c5d9e12ab",
+      instrument,
+      timeframe: "1m",
+      horizon: "5m",
+      made_at: iso(now - 72e5),
+      rows: 9_412,
+      target: "return",
+      champion: "last_price",
+      promoted: false,
+      reason: "no edge found: linear is 0.410 % better in mse than last_price [-0.230 %, +1.020 %]",
+    },
+  ];
+}
+
+export function run(instrument, now) {
+  const [row] = runs(instrument, now);
+  const model = (name, value, difference, half) => ({
+    target: "return",
+    model: name,
+    metric: "mse",
+    value,
+    baseline: "last_price",
+    difference,
+    difference_low: difference - half,
+    difference_high: difference + half,
+  });
+  const found = {
+    reason: row.reason,
+    metric: "mse",
+    test_rows: 5_647,
+    coverage: 0.79,
+    coverage_asked: 0.8,
+    gate: [
+      { name: "edge", passed: false, text: "linear is 0.410 % better in mse than last_price [-0.230 %, +1.020 %]" },
+      { name: "coverage", passed: true, text: "79.0% of outcomes [77.1%, 80.8%] were inside the 80% intervals" },
+      { name: "leaks", passed: true, text: "holds" },
+    ],
+    trading: { text: "trading linear would have earned 0.41 bp a trade before costs; a round trip costs 21.00 bp" },
+  };
+  const models = [
+    model("last_price", 7.69e-7, 0, 0),
+    model("linear", 7.66e-7, 3.1e-9, 4.8e-9),
+    model("momentum", 7.91e-7, -2.2e-8, 1.1e-8),
+  ];
+  return { ...row, targets: { return: found }, models, files: ["report.json"] };
+}
+
 export function errors(name, now) {
   return [
     {

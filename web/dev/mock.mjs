@@ -68,6 +68,8 @@ function openGaps() {
     count: total,
     status,
     seen_at: iso(BEGIN - 3e6),
+    from_time: iso(BEGIN - 18e5),
+    to_time: iso(BEGIN - 17e5),
   });
   return [
     gap(71_203, 12, "healed"),
@@ -130,6 +132,10 @@ const ROUTES = [
   [/^\/v1\/errors$/, () => ({ items: predicts ? fixed.errors(name, now()) : [], next: null })],
   [/^\/v1\/quality$/, () => ({ items: count ? fixed.quality(NAMES, now()) : [], next: null })],
   [/^\/v1\/gaps$/, () => ({ items: openGaps(), next: null })],
+  [/^\/v1\/anomalies$/, () => ({ items: [], next: null })],
+  [/^\/v1\/duels$/, () => ({ items: [], next: null })],
+  [/^\/v1\/runs$/, () => ({ items: predicts ? fixed.runs(name, now()) : [], next: null })],
+  [/^\/v1\/runs\/(\w+)$/, () => fixed.run(name, now())],
   [/^\/v1\/(late|dead-letters)$/, () => ({ items: [], next: null })],
   [
     /^\/v1\/drift$/,

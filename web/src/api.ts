@@ -63,7 +63,7 @@ async function problemOf(response: Response): Promise<Problem> {
   return new Problem(response.status, said);
 }
 
-async function call<Answer>(path: string, init: Asking = {}): Promise<Answer> {
+async function answered(path: string, init: Asking = {}): Promise<Response> {
   let response: Response;
   try {
     const authorization: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
@@ -76,7 +76,17 @@ async function call<Answer>(path: string, init: Asking = {}): Promise<Answer> {
     throw error;
   }
   if (!response.ok) throw await problemOf(response);
-  return (await response.json()) as Answer;
+  return response;
+}
+
+async function call<Answer>(path: string, init: Asking = {}): Promise<Answer> {
+  return (await (await answered(path, init)).json()) as Answer;
+}
+
+/** A file, as an address that a picture can be shown from. */
+export async function file(path: string): Promise<string> {
+  const response = await answered(`/v1/${path}`, { headers: { accept: "*/*" } });
+  return URL.createObjectURL(await response.blob());
 }
 
 function withQuery(path: string, query: Query): string {

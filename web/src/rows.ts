@@ -67,6 +67,20 @@ export interface GapRow {
   count: number;
   status: "open" | "healed" | "unhealable";
   seen_at?: string | null;
+  /** Times of the trades just before and after it, where they are stored. */
+  from_time?: string | null;
+  to_time?: string | null;
+}
+
+export interface LateRow {
+  instrument: string;
+  trade_id: number;
+  ts_event: string;
+  ts_init: string;
+  price: number;
+  qty: number;
+  side: "BUY" | "SELL" | "UNKNOWN";
+  reason: string;
 }
 
 export interface TradeRow {

@@ -3,6 +3,7 @@
 import * as api from "./api";
 import { Book, type Change } from "./book";
 import { History } from "./history";
+import { KEPT } from "./state";
 import type { Store } from "./store";
 import { Stream, type Listener, type Socket, type StreamMessage, type Timers } from "./stream";
 import {
@@ -15,6 +16,7 @@ import {
   type Features,
   type FeatureRow,
   type GapRow,
+  type LateRow,
   type PredictionRow,
   type Status,
   type TradeRow,
@@ -58,6 +60,7 @@ export class Session implements Listener {
   private canvas: Canvas | null = null;
   private loads = 0;
   private asking = false;
+  private gapsAsked = 0;
 
   constructor(
     private readonly store: Store,
@@ -140,6 +143,7 @@ export class Session implements Listener {
       if (turn !== this.loads) return;
       const mine = predictions.items.filter((row) => row.timeframe === timeframe);
       this.store.dispatch({ kind: "predictions", rows: mine.map(toPrediction) });
+      await Promise.all([this.gaps(), this.late(this.book.first?.open_ms)]);
     } catch (error) {
       if (turn === this.loads) this.fail(error);
     }
@@ -148,10 +152,30 @@ export class Session implements Listener {
   /** Ask for older candles, as the left edge comes near; false when none came. */
   async older(): Promise<boolean> {
     const history = this.history;
+    const end = this.book.first?.open_ms;
     const bars = await quietly(history?.before());
     if (history !== this.history || !bars?.length) return false;
     this.merge(bars);
+    void this.late(bars[0]?.open_ms, end);
     return true;
+  }
+
+  /** Late trades of a span that is shown. */
+  private async late(start?: number, end?: number): Promise<void> {
+    const { instrument } = this.store.state;
+    if (!instrument || start === undefined) return;
+    const span = { instrument, start: api.rfc3339(start), end: end && api.rfc3339(end), limit: KEPT.late };
+    const page = await quietly(api.get<api.Page<LateRow>>("late", span));
+    if (!page || instrument !== this.store.state.instrument) return;
+    this.store.dispatch({ kind: "late", rows: page.items.map((row) => toTrade({ ...row, late: true })) });
+  }
+
+  /** Gaps with their place in time: the stream does not tell that. Of several questions only the last is heeded. */
+  private async gaps(): Promise<void> {
+    const { instrument } = this.store.state;
+    const turn = ++this.gapsAsked;
+    const rows = await quietly(api.list<GapRow>("gaps", { instrument }));
+    if (rows && turn === this.gapsAsked) this.store.dispatch({ kind: "gaps", rows, snapshot: true });
   }
 
   /** Features of the past, for indicators that are switched on there; they are drawn, and not kept. */
@@ -199,7 +223,7 @@ export class Session implements Listener {
     else if (channel === "features") this.takeFeatures(this.mine<FeatureRow>(data));
     else if (channel === "predictions" || channel === "outcomes") {
       this.store.dispatch({ kind: "predictions", rows: this.mine<PredictionRow>(data).map(toPrediction) });
-    } else if (channel === "gaps") this.store.dispatch({ kind: "gaps", rows: rowsOf<GapRow>(data), snapshot });
+    } else if (channel === "gaps") void this.gaps();
     else if (channel === "trades") {
       this.store.dispatch({ kind: "trades", rows: rowsOf<TradeRow>(data).map(toTrade), snapshot });
     }

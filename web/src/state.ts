@@ -42,11 +42,12 @@ export type Event =
   | { kind: "outcomes"; rows: readonly Pick<Prediction, "id" | "outcome">[] }
   | { kind: "gaps"; rows: readonly GapRow[]; snapshot: boolean }
   | { kind: "trades"; rows: readonly Trade[]; snapshot: boolean }
+  | { kind: "late"; rows: readonly Trade[] }
   | { kind: "lagged"; dropped: number }
   | { kind: "zone"; zone: Zone }
   | { kind: "theme"; theme: Theme };
 
-export const KEPT = { features: 240, predictions: 1500, trades: 200, late: 200, gaps: 500 } as const;
+export const KEPT = { features: 240, predictions: 1500, trades: 200, late: 2000, gaps: 500 } as const;
 
 export function initial(now: number, theme: Theme, zone: Zone): State {
   return {
@@ -94,6 +95,8 @@ export function reduce(state: State, event: Event): State {
       return { ...state, gaps: withGaps(event.snapshot ? [] : state.gaps, event.rows) };
     case "trades":
       return withTrades(state, event.rows, event.snapshot);
+    case "late":
+      return { ...state, late: withLate(state.late, event.rows) };
     case "lagged":
       return { ...state, lagged: state.lagged + event.dropped };
     case "zone":
@@ -147,7 +150,12 @@ function withTrades(state: State, rows: readonly Trade[], snapshot: boolean): St
   const fresh = rows.filter((trade) => !seen.has(trade.id));
   const trades = [...fresh, ...known].sort((a, b) => b.at - a.at || b.id - a.id).slice(0, KEPT.trades);
   const late = fresh.filter((trade) => trade.late);
-  return { ...state, trades, late: late.length ? [...late, ...state.late].slice(0, KEPT.late) : state.late };
+  return { ...state, trades, late: late.length ? withLate(state.late, late) : state.late };
+}
+
+function withLate(known: readonly Trade[], rows: readonly Trade[]): readonly Trade[] {
+  const byId = new Map([...known, ...rows].map((trade) => [trade.id, trade]));
+  return [...byId.values()].sort((a, b) => b.at - a.at).slice(0, KEPT.late);
 }
 
 /** The prediction that looks from the newest candle. */

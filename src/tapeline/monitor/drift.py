@@ -114,7 +114,7 @@ class DriftDetector:
         """Return how each column of newer rows (m x k, at instants m) differs from the reference.
 
         Raises:
-            NotEnoughData: the rows are fewer than one block, or no reference row is of their hours.
+            NotEnoughData: the rows are fewer than one block, or reference rows of their hours are.
         """
         if len(rows) < self._block:
             step = "wait for more rows"
@@ -130,9 +130,9 @@ class DriftDetector:
         now, before = (np.bincount(each, minlength=24) for each in (hours, self._hours))
         ratio = np.divide(now, before, out=np.zeros(24), where=before > 0)
         weights: Float = ratio[self._hours]
-        if not weights.any():
-            step = "take a reference of whole days"
-            raise NotEnoughData("drift", "has no like hours", expected="reference rows", was=0, next_step=step)
+        if (like := _worth(weights)) < self._block:
+            rule, step = f"{self._block} reference rows of the same hours", "take a reference of more days"
+            raise NotEnoughData("drift", "has few like hours", expected=rule, was=round(like), next_step=step)
         return weights
 
     def _compare(self, at: int, column: Float, weights: Float, chance: Float) -> Drift:
@@ -140,8 +140,9 @@ class DriftDetector:
         wide = len(edges) + 2
         before = np.asarray(np.bincount(self._bins[at], weights, wide), np.float64)
         now = np.bincount(np.searchsorted(edges, column), minlength=wide).astype(np.float64)
-        # Weights tell proportions only: the reference counts as as many rows as it has.
-        before *= len(weights) / before.sum()
+        # Weights tell proportions only: the reference counts as as many equal rows as would tell as much.
+        before *= _worth(weights) / before.sum()
+        chance = chance * self._own_error(at, weights, len(column))
         psi, kl, ks, tail = _distances(before[None], now[None])[:, 0].tolist()
         sizes = ((psi, PSI_BOUNDS), (ks, KS_BOUNDS), (tail, TAIL_BOUNDS))
         level = max(
@@ -168,13 +169,25 @@ class DriftDetector:
         drawn = (running[starts + self._block] - running[starts]).sum(axis=1, dtype=np.float64)
         whole = np.broadcast_to(running[-1].astype(np.float64), drawn.shape)
         psi, _, ks, tail = _distances(whole, drawn)
-        # The reference is a sample too: its own error comes on top, in the tails that of how many extremes it saw.
-        more = 1 + size / len(bins)
-        extremes = np.flatnonzero((bins == 0) | (bins == wide - 2))
-        apart = 1 + int((np.diff(extremes) > self._block // 4).sum())
-        scales = np.array([more, math.sqrt(more), 1 + 2 / math.sqrt(apart)])
-        reached: Float = np.quantile(np.stack([psi, ks, tail]), self._quantile, axis=1) * scales
+        reached: Float = np.quantile(np.stack([psi, ks, tail]), self._quantile, axis=1)
         return reached
+
+    def _own_error(self, at: int, weights: Float, size: int) -> Float:
+        """Return by what chance grows because the reference is a sample too; in the tails by how many extremes it saw.
+
+        Only rows of the same hours count: of few of them much can come by chance.
+        """
+        more = 1 + size / _worth(weights)
+        last = len(self._edges[at])
+        extremes = np.flatnonzero(((self._bins[at] == 0) | (self._bins[at] == last)) & (weights > 0))
+        apart = 1 + int((np.diff(extremes) > self._block // 4).sum())
+        return np.array([more, math.sqrt(more), 1 + 2 / math.sqrt(apart)])
+
+
+def _worth(weights: Float) -> float:
+    """Return how many equal rows tell as much as weighted ones do (Kish's effective sample size)."""
+    total = float(weights.sum())
+    return total * total / float((weights * weights).sum()) if total else 0.0
 
 
 def _hours(as_of: Int) -> Int:

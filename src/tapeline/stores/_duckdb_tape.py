@@ -49,11 +49,19 @@ class _Tape:
 
     def fetch(self, after: tuple[int, int], high: int, *, crowded: bool) -> pa.Table:
         """Return the piece in order; of a crowded one the first ``rows`` rows only."""
-        shown = [f"{c.out} AS {quoted(n)}" for n, c in columns_of("trades").items() if n != "instrument"]
         end = f"ORDER BY {self.axis}, trade_id LIMIT {self.rows}" if crowded else ""
-        text = self.ask(", ".join(shown), after, high, end)
-        table = self.connection.sql(text, params=[self.instrument]).to_arrow_table().combine_chunks()
+        table = self._table(after, high, end)
         return table if crowded else _ordered(table, by_id=self.by_id)
+
+    def rest(self, after: tuple[int, int]) -> pa.Table | None:
+        """Return all behind ``after`` in order, None where it is more than ``rows``: a restart asks once."""
+        table = self._table(after, _MAX, f"LIMIT {self.rows + 1}")
+        return _ordered(table, by_id=self.by_id) if len(table) <= self.rows else None
+
+    def _table(self, after: tuple[int, int], high: int, end: str) -> pa.Table:
+        shown = [f"{c.out} AS {quoted(n)}" for n, c in columns_of("trades").items() if n != "instrument"]
+        text = self.ask(", ".join(shown), after, high, end)
+        return self.connection.sql(text, params=[self.instrument]).to_arrow_table().combine_chunks()
 
 
 def stream(
@@ -62,7 +70,9 @@ def stream(
     """Yield an instrument's trades behind ``after`` in the order of the tape, at most ``rows`` in a table."""
     tape = _Tape(connection, where, instrument, rows, by_id)
     names = pa.array([], pa.string())
-    for piece in _pieces(tape, (_MIN, _MIN) if after is None else after):
+    with translated(where):
+        rest = None if after is None else tape.rest(after)
+    for piece in [rest] if rest is not None else _pieces(tape, after or (_MIN, _MIN)):
         for first in range(0, len(piece), rows):
             part = piece.slice(first, rows)
             if len(names) < len(part):
@@ -79,8 +89,7 @@ def _pieces(tape: _Tape, after: tuple[int, int]) -> Iterator[pa.Table]:
     width = max(1, (last - low + 1) * tape.rows // max(1, total))
     while low <= last:
         with translated(tape.where):
-            whole = total <= tape.rows
-            high, found = (last, total) if whole else _step(tape, after, low, min(last, low + width - 1))
+            high, found = _step(tape, after, low, min(last, low + width - 1))
             crowded = found > 2 * tape.rows
             piece = tape.fetch(after, high, crowded=crowded) if found else None
         width = max(1, high - low + 1) * (1 if found > tape.rows // 2 else 2)

@@ -68,6 +68,7 @@ class DuckDBStore:
         self._making_reader = threading.Lock()
         self._in_transaction = False
         self._prepared: set[str] = set()
+        self._by_id: dict[str, bool] = {}
         self._sources = {name: Source(kind.schema.empty_table()) for name, kind in KINDS.items()}
         self._claim()
         wanted = {"memory_limit": memory_limit, "threads": threads, "checkpoint_threshold": f"{checkpoint_bytes}B"}
@@ -189,8 +190,12 @@ class DuckDBStore:
 
     def tape(self, instrument: str, *, after: tuple[int, int] | None = None, rows: int = 1 << 20) -> Iterator[pa.Table]:
         """Yield an instrument's trades in the order of the tape, in tables of at most ``rows`` rows."""
-        found = self.read("instruments", instrument=instrument)["contiguous"].to_pylist()
-        return stream(self._connection, self._where, instrument, after, rows, by_id=found == [True])
+        if instrument not in self._by_id:
+            found = self.read("instruments", instrument=instrument)["contiguous"].to_pylist()
+            if not found:
+                return stream(self._connection, self._where, instrument, after, rows, by_id=False)
+            self._by_id[instrument] = found == [True]
+        return stream(self._connection, self._where, instrument, after, rows, by_id=self._by_id[instrument])
 
     def seen(self, instrument: str, rows: pa.Table) -> pa.Table:
         """Return the stored trades whose trade_id is among those of ``rows``, ordered by trade_id."""
@@ -204,9 +209,12 @@ class DuckDBStore:
             return known.schema.empty_table()
         high = pc.max(ids["trade_id"]).as_py()
         shown = ", ".join(f"{c.out} AS {quoted(n)}" for n, c in schema.columns_of("trades").items())
-        part = "SELECT {shown}, {rank} AS rank FROM {kind} SEMI JOIN batch USING (trade_id) WHERE {where}"
+        join = "SEMI JOIN batch USING (trade_id)" if low < high else ""
+        part = "SELECT {shown}, {rank} AS rank FROM {kind} {join} WHERE {where}"
         where = f"instrument = $1 AND trade_id BETWEEN {low} AND {high}"
-        parts = [part.format(shown=shown, rank=rank, kind=kind, where=where) for rank, kind in enumerate(tables)]
+        parts = [
+            part.format(shown=shown, rank=rank, kind=kind, join=join, where=where) for rank, kind in enumerate(tables)
+        ]
         source = " UNION ALL ".join(parts)
         first = "QUALIFY row_number() OVER (PARTITION BY trade_id ORDER BY rank) = 1" if len(parts) > 1 else ""
         with self._keys.batch(ids):

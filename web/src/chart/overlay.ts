@@ -15,6 +15,7 @@ import { lowerBound } from "../book";
 import type { Bar } from "../wire";
 import {
   drawAnomalies,
+  drawGaps,
   drawIncomplete,
   drawLate,
   drawOpen,
@@ -30,7 +31,7 @@ export class Overlay implements ISeriesPrimitive {
   private series: ISeriesApi<"Candlestick"> | null = null;
   private requestUpdate: (() => void) | null = null;
   private readonly views: readonly IPrimitivePaneView[] = [
-    this.view("bottom", [drawIncomplete, drawAnomalies, drawScored]),
+    this.view("bottom", [drawIncomplete, drawGaps, drawAnomalies, drawScored]),
     this.view("top", [drawOpen, drawLate, drawSimulated]),
   ];
 

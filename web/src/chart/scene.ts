@@ -1,6 +1,6 @@
 /** How each layer over the candles is drawn; nothing here knows the chart. */
 
-import type { Bar, Prediction, Trade } from "../wire";
+import { ms, type Bar, type GapRow, type Prediction, type Trade } from "../wire";
 import { faint, type Palette } from "./palette";
 
 export interface Layers {
@@ -8,6 +8,7 @@ export interface Layers {
   step: number;
   predictions: readonly Prediction[];
   late: readonly Trade[];
+  gaps: readonly GapRow[];
   anomalies: readonly number[];
   simulated: boolean;
   palette: Palette;
@@ -61,6 +62,25 @@ export function drawIncomplete(scene: Scene): void {
     if (left === null || right === null || left > width) return;
     hatch(scene, Math.max(0, left), Math.min(width, Math.max(right, left + 1)));
     index = end;
+  }
+}
+
+/** The candles that a gap lies in: trades of them are missing, and either may come yet or never will. */
+export function drawGaps(scene: Scene): void {
+  const { gaps, context, palette, width, height, x, step } = scene;
+  context.lineWidth = 1;
+  for (const gap of gaps) {
+    const [begun, ended] = [ms(gap.from_time), ms(gap.to_time)];
+    if (gap.status === "healed" || Number.isNaN(begun) || Number.isNaN(ended)) continue;
+    const left = x(Math.floor(begun / step) * step);
+    const right = x((Math.floor(ended / step) + 1) * step - 1);
+    if (right === null || right < 0 || (left ?? 0) > width) continue;
+    const colour = gap.status === "open" ? palette.warn : palette.bad;
+    const [from, to] = [Math.max(0, left ?? 0), Math.min(width, Math.max(right, (left ?? 0) + 2))];
+    context.strokeStyle = faint(colour, 0.6);
+    hatch(scene, from, to);
+    context.fillStyle = colour;
+    context.fillRect(from, height - 3, to - from, 3);
   }
 }
 

@@ -67,6 +67,7 @@ export class ChartView {
       step: 6e4,
       predictions: [],
       late: [],
+      gaps: [],
       anomalies: [],
       simulated: false,
       palette: this.palette,

@@ -8,7 +8,7 @@ import type { Canvas, Session } from "../session";
 import { isSimulated, type State } from "../state";
 import { when } from "../store";
 import type { Bar, Features } from "../wire";
-import { anomaliesIn } from "./features";
+import { anomalySwitch } from "./anomalies";
 import { indicatorPicker, namesBySet, rememberedNames } from "./indicators";
 import { emptyState } from "./waiting";
 
@@ -173,33 +173,12 @@ function predictionsSwitch(view: ChartView): HTMLElement {
   return button;
 }
 
-function anomalySwitch({ store }: Context, view: ChartView): HTMLElement {
-  const button = h(
-    "button",
-    {
-      class: "quiet toggle",
-      "aria-pressed": "false",
-      title: "Shade candles with a feature more than 4 robust deviations from its median",
-    },
-    "Anomalies",
-  );
-  const draw = (): void => {
-    const shown = button.getAttribute("aria-pressed") === "true";
-    view.overlay.set({ anomalies: shown ? anomaliesIn(store.state.features) : [] });
-  };
-  button.addEventListener("click", () => {
-    button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
-    draw();
-  });
-  store.onDraw(when(["features"], draw));
-  return button;
-}
-
 function follow({ store, session, decimals }: Context, view: ChartView, host: HTMLElement): void {
   let shown = -1;
   store.onDraw((state, before) => {
     if (state.predictions !== before?.predictions) view.overlay.set({ predictions: state.predictions });
     if (state.late !== before?.late) view.overlay.set({ late: state.late });
+    if (state.gaps !== before?.gaps) view.overlay.set({ gaps: state.gaps });
     view.overlay.set({ simulated: isSimulated(state) });
     if (state.zone !== before?.zone) view.setZone(state.zone);
     if (state.theme !== before?.theme) view.repaint();

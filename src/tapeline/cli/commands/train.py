@@ -69,6 +69,7 @@ def command(
     A model is promoted only if it beats every baseline out of sample. Baselines always run.
     "No edge found" is a result. A run that was killed goes on where it was when it is started again.
     """
+    from tapeline.cli.mirror import mirror
     from tapeline.cli.output import write_json
     from tapeline.runs import train_instrument
 
@@ -88,6 +89,7 @@ def command(
         write_json(run.training.report | {"folder": str(run.folder)})
     else:
         print_run(run)
+    mirror(invocation)
     invocation.note(f"next: tapeline report {run.training.run} --open, tapeline predict {instrument}")
     return 0
 
