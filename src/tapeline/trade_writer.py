@@ -34,6 +34,8 @@ class TradeWriter:
         """Write what the ledger said of a frame; ``keep_behind`` as in `Recorder.feed`."""
         admission = outputs.admission
         self._write_new(lane, admission.accepted)
+        if keep_behind and lane.tape.contiguous and len(admission.late):
+            self._join_late(lane)
         late = admission.late  # without contiguous ids `part` has judged them already
         if lane.tape.contiguous:
             late = self.part(lane, Frame.concat([late, admission.repeats]), among=admission.accepted)
@@ -58,6 +60,15 @@ class TradeWriter:
         if len(frame):
             lane.counters.add("late", len(frame))
             self._outbox.add("late_trades", rows.from_frame(frame, reason=reason))
+
+    def _join_late(self, lane: Lane) -> None:
+        """Let the stored late trades of an instrument join the tape, which is then to be folded anew."""
+        name = lane.tape.instrument
+        stored = self._store.read("late_trades", instrument=name)
+        if len(stored):
+            self._store.append("trades", stored.drop_columns(["reason"]))
+            self._store.delete("late_trades", name)
+            lane.stale = f"{STALE}late trades joined"
 
     def part(self, lane: Lane, frame: Frame, *, among: Frame | None = None) -> Frame:
         """Count repeats, keep those of other content raw, and return the trades that are new.

@@ -116,9 +116,9 @@ async def test_a_run_is_asked_for_by_its_id(client: httpx.AsyncClient, folder: P
 
 
 async def test_versions_stand_beside_their_champion(client: httpx.AsyncClient) -> None:
-    found = (await client.get("/v1/duels", params={"name": f"{NAME}_return"})).json()
-    if "items" not in found:
-        names = [row["name"] for row in (await client.get("/v1/models")).json()["items"]]
-        found = (await client.get("/v1/duels", params={"name": names[0]})).json()
-    assert [row["status"] for row in found["items"]] == ["champion"]
+    names = {row["name"] for row in (await client.get("/v1/models")).json()["items"]}
+    for name in sorted(names):
+        found = (await client.get("/v1/duels", params={"name": name})).raise_for_status().json()["items"]
+        assert [row["status"] for row in found] == ["champion"]
+        assert ("gain_bp" in found[0]) == (name == NAME)
     assert (await client.get("/v1/duels", params={"name": "nobody"})).status_code == 404

@@ -128,5 +128,6 @@ def test_what_fails_stops_by_name() -> None:
 def test_a_profile_says_what_is_unknown() -> None:
     told = profile(["a", "b"], np.array([[1.0, np.nan], [3.0, np.nan], [np.nan, np.nan], [3.0, np.nan]]))
     assert told[0]["unknown"] == 0.25
-    assert (told[0]["mean"], told[0]["median"], told[0]["distinct"]) == (pytest.approx(7 / 3), 3.0, 2.0)
+    assert told[0]["mean"] == pytest.approx(7 / 3)
+    assert (told[0]["median"], told[0]["distinct"]) == (3.0, 2.0)
     assert (told[1]["unknown"], told[1]["mean"], told[1]["most"]) == (1.0, None, None)

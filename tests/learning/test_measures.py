@@ -71,7 +71,7 @@ def test_every_measure_has_an_interval_and_a_paired_difference(target: str, kind
     folds = split(data, WalkForward(folds=3))
     found = evaluate(data, target, kinds, folds=folds, seed=1, level=0.95, tried=1)
     ours = {score.metric: score for score in found.scores if score.model == kinds[1].name}
-    assert set(ours) == {one.name for one in (*METRICS[target], *MEASURES[target])}
+    assert set(ours) == {*(one.name for one in METRICS[target]), *(one.name for one in MEASURES[target])}
     for name, score in ours.items():
         assert score.value.low < score.value.value < score.value.high, name
     skill = ours["r2_last_price" if target == "return" else "balanced_accuracy"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tapeline.learning.folds import WalkForward
@@ -31,9 +33,11 @@ def no_ordinary_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tapeline.learning.sweep.ordinary_models", lambda target: [])
 
 
-def test_what_is_never_saved_is_never_promoted() -> None:
-    """Two random walks: small, as each run tunes and grows forests."""
-    assert sum(promoted_falsely(seed) for seed in (1000, 1001)) == 0
+def test_tuning_finds_nothing_where_nothing_is() -> None:
+    asked = replace(ASKED, tune=3, models=("huber", "logistic", "lightgbm"), sweep=False)
+    report = train(planted(1000, 600), asked).report
+    assert report["tried"] == 6
+    assert not any(found["promoted"] for found in report["targets"].values())
 
 
 @pytest.mark.chaos

@@ -15,7 +15,11 @@ from hypothesis import strategies as st
 from tapeline.clock import MINUTE, SECOND, ManualClock
 from tapeline.config import load_settings
 from tapeline.errors import StoreUnavailable
+from tapeline.features import FeatureSet
 from tapeline.ingest.base import Delivery, Missing, Source
+from tapeline.lane import STALE
+from tapeline.recorder import Recorder
+from tapeline.refold import refold
 from tapeline.runners.keeper import Keeper
 from tapeline.runners.watch import Taken
 from tapeline.simulator.market import JANUARY_2024, Market
@@ -158,6 +162,38 @@ def test_a_gap_is_open_then_healed_or_unhealable() -> None:
     assert process.keeper.made[-1].late == 20
     process.take(part(201, 220), Source.HEAL)
     assert process.keeper.made[-1].duplicates == 20
+    process.assert_clean()
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_late_trades_of_a_gap_given_up_are_kept_aside_until_they_may_join(asked: bool) -> None:
+    """They join by a fold of the whole tape (`tapeline rebuild`), or where the venue is asked (`gaps --heal`)."""
+    process = Process()
+    process.take(part(1, 100))
+    process.take(part(131, 200))
+    process.keeper.give_up(process.keeper.standing(NAME).missing[0])
+    process.take(part(101, 130), Source.HEAL)
+    assert process.store.read("late_trades")["trade_id"].to_pylist() == list(range(101, 131))
+    assert process.store.read("gaps")["status"].to_pylist() == ["unhealable"]
+    process.assert_clean()
+    process.keeper.close()
+    if asked:
+        process.options["joins"] = True
+        process.start()
+        process.take(part(101, 130), Source.BACKFILL)
+        assert process.store.read("trades")["trade_id"].to_pylist() == list(range(1, 201))
+        process.keeper.close()
+    else:
+        recorder = Recorder(process.store, SETTINGS, clock=process.clock)
+        lane = recorder.lane(NAME)
+        lane.stale = STALE
+        assert sum(refold(recorder, lane)) == 200
+    assert process.store.read("late_trades").num_rows == 0
+    assert process.store.read("gaps")["status"].to_pylist() in ([], ["healed"])
+    whole = Process()
+    whole.take(part(1, 200))
+    whole.keeper.close()
+    assert process.store.read("candles").equals(whole.store.read("candles"))
     process.assert_clean()
 
 
@@ -312,3 +348,17 @@ def test_the_past_joins_the_tape_where_it_is_asked_to() -> None:
     whole.take(TAPE)
     assert process.tables()["candles"] == whole.tables()["candles"]
     process.assert_clean()
+
+
+def test_warm_up_counts_complete_candles_in_a_row_and_outlives_a_kill() -> None:
+    process = Process()
+    process.take(TAPE.take(slice(0, 300)))
+    candles = process.store.read("candles", instrument=NAME, timeframe="1m").to_pylist()
+    needed = FeatureSet.load("bars").window
+    assert candles[0]["complete"] is False
+    told = process.keeper.facts[NAME].warmup
+    assert told["1m"] == (len(candles) - 1, needed)
+    process.keeper.close()
+    process.kill()
+    process.keeper.standing(NAME)
+    assert process.keeper.facts[NAME].warmup == told

@@ -66,6 +66,14 @@ describe("reduce", () => {
     expect(reduce(one, { kind: "gaps", rows: [], snapshot: true }).gaps).toEqual([]);
   });
 
+  it("keeps a late trade once, whether the stream or the past told it", () => {
+    const state = after(
+      { kind: "trades", rows: [{ ...trade(1), late: true }, trade(2)], snapshot: false },
+      { kind: "late", rows: [{ ...trade(1), late: true }, { ...trade(3), late: true }] },
+    );
+    expect(state.late.map((one) => one.id)).toEqual([3, 1]);
+  });
+
   it("lets go what belongs to another timeframe, and trades only with the instrument", () => {
     const before = after(
       select,

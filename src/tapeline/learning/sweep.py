@@ -14,7 +14,7 @@ from tapeline.errors import BrokenInvariant
 from tapeline.evaluate import Evaluation, evaluate, walk
 from tapeline.learning.dataset import Dataset
 from tapeline.learning.folds import Fold
-from tapeline.learning.kept import InMemory
+from tapeline.learning.kept import InMemory, Kept
 from tapeline.learning.ordinary import ordinary_models
 from tapeline.models.base import Model
 from tapeline.types import Float
@@ -48,6 +48,7 @@ def sweep(
     budget: float,
     progress: Callable[[str], None] = lambda text: None,
     models: Sequence[type[Model]] | None = None,
+    kept: Kept | None = None,
 ) -> Sweep:
     """Walk ordinary models forward, each for at most ``budget`` seconds and the fold it is in.
 
@@ -62,13 +63,17 @@ def sweep(
         budget: seconds for each.
         progress: told each model.
         models: instead of scikit-learn's.
+        kept: what was said before, in a run that was killed.
     """
     kinds = ordinary_models(target) if models is None else list(models)
-    kept, failed = InMemory(), {}
+    known: Kept = InMemory() if kept is None else kept
+    failed = {}
     for kind in kinds:
+        names = [f"{target}-{kind.name}-{number}" for number in range(len(folds))]
         try:
-            for number, said in enumerate(_timed(dataset, dataset.labels(target), folds, kind, seed, budget)):
-                kept.put(f"{target}-{kind.name}-{number}", said)
+            if any(known.get(name) is None for name in names):
+                for name, said in zip(names, _timed(dataset, target, folds, kind, seed, budget), strict=True):
+                    known.put(name, said)
         except _FAILURES as error:
             failed[kind.name] = " ".join(f"{type(error).__name__}: {error}".split())[:160]
         progress(f"{kind.name} ({target})")
@@ -82,7 +87,7 @@ def sweep(
         level=level,
         tried=max(1, len(kinds)),
         resamples=resamples,
-        kept=kept,
+        kept=known,
     )
     return Sweep(found, tuple(kind.name for kind in ended), failed)
 
@@ -92,12 +97,12 @@ class OutOfTime(RuntimeError):
 
 
 def _timed(
-    dataset: Dataset, labels: Float, folds: Sequence[Fold], kind: type[Model], seed: int, budget: float
+    dataset: Dataset, target: str, folds: Sequence[Fold], kind: type[Model], seed: int, budget: float
 ) -> list[Float]:
     begun = time.perf_counter()
     parts: list[Float] = []
     for number, fold in enumerate(folds):
-        parts.extend(walk(dataset, labels, [fold], kind, seed))
+        parts.extend(walk(dataset, dataset.labels(target), [fold], kind, seed))
         if number + 1 < len(folds) and time.perf_counter() - begun > budget:
             raise OutOfTime(f"its {budget:g} s were over after fold {number + 1} of {len(folds)}")
     return parts

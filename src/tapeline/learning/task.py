@@ -173,6 +173,7 @@ class Task:
             level=asked.level,
             resamples=asked.resamples,
             budget=asked.sweep_budget,
+            kept=self.kept,
             progress=step,
         )
 

@@ -7,10 +7,9 @@ as was asked for, whatever the distribution. So the flag can be neither always o
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass
-
-import numpy as np
 
 from tapeline.errors import UsageError
 from tapeline.types import Records
@@ -61,6 +60,7 @@ class AnomalyDetector:
             raise UsageError("anomaly detector", "cannot rank", expected=rule, was=(rate, window))
         self._rate = rate / 2
         self._scores: tuple[deque[float], deque[float]] = (deque(maxlen=window), deque(maxlen=window))
+        self._ordered: tuple[list[float], list[float]] = ([], [])
         self._warmup = math.ceil(1 / self._rate)
         self._typical = [math.nan, math.nan]
         self._close = math.nan
@@ -83,15 +83,18 @@ class AnomalyDetector:
 
     def _rank(self, which: int, value: float) -> tuple[float, float]:
         """Return the score of a value and its rank among those before, then take it as one of them."""
-        typical, scores = self._typical[which], self._scores[which]
+        typical, scores, ordered = self._typical[which], self._scores[which], self._ordered[which]
         if math.isnan(value):
             return math.nan, math.nan
         score = value / typical if typical > 0 else math.nan
         rank = math.nan
         if not math.isnan(score):
             if len(scores) >= self._warmup:
-                rank = (1 + int((np.fromiter(scores, np.float64) >= score).sum())) / (len(scores) + 1)
+                rank = (1 + len(ordered) - bisect_left(ordered, score)) / (len(scores) + 1)
+            if len(scores) == scores.maxlen:
+                del ordered[bisect_left(ordered, scores[0])]
             scores.append(score)
+            insort(ordered, score)
         if value > 0:
             gain = 1 - 0.5 ** (1 / _HALF_LIFE)
             # A spike must not hide the next one: the typical value learns from it no more than from a large one.

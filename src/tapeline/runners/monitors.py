@@ -17,6 +17,9 @@ from tapeline.registry import Entry
 from tapeline.stores.base import Store
 
 
+_FIRST = 10.0
+
+
 class Monitors:
     """Measure again and again, tell the hub, and ask for a new model where one is needed.
 
@@ -49,8 +52,9 @@ class Monitors:
         self._told: frozenset[str] = frozenset()
 
     async def run(self) -> None:
-        """Measure for ever."""
+        """Measure for ever; not at once, for a process that starts has other work."""
         every = parse_duration(self._settings.monitor) / SECOND
+        await asyncio.sleep(min(every, _FIRST))
         while True:
             await self.measure()
             await asyncio.sleep(every)

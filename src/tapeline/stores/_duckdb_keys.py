@@ -26,10 +26,15 @@ class Keys:
     """How far each series (an instrument, of candles a timeframe of it, ...) has come in each of the large kinds.
 
     What it remembers is never too small: after a rollback or a deletion it may be too large, which costs a look.
+
+    Args:
+        connection: to the database.
+        together: look up all series of a kind with the first of them: an owner will ask for all, a reader for one.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, together: bool = True) -> None:
         self._connection = connection
+        self._together = together
         self._newest: dict[str, dict[Series, int]] = {}
 
     def advance(self, kind: Kind, rows: pa.Table) -> None:
@@ -69,15 +74,13 @@ class Keys:
             self._connection.unregister("batch")
 
     def _newest_of(self, kind: str, series: Series) -> int | None:
-        """Return the largest number in the key that a series has stored, or one above it.
-
-        All series of a kind are looked up at once: the table is scanned for one as for all.
-        """
-        if kind not in self._newest:
+        """Return the largest number in the key that a series has stored, or one above it."""
+        if kind not in self._newest or (not self._together and series not in self._newest[kind]):
             *texts, number = (columns_of(kind)[name].stored for name in KINDS[kind].key)
-            text = f"SELECT {', '.join(texts)}, max({number}) FROM {kind} GROUP BY {', '.join(texts)}"
-            found = self._connection.execute(text).fetchall()
-            self._newest[kind] = {tuple(names): newest for *names, newest in found}
+            same = "" if self._together else "WHERE " + " AND ".join(f"{text} = ?" for text in texts)
+            text = f"SELECT {', '.join(texts)}, max({number}) FROM {kind} {same} GROUP BY {', '.join(texts)}"
+            found = self._connection.execute(text, [] if self._together else list(series)).fetchall()
+            self._newest.setdefault(kind, {}).update((tuple(names), newest) for *names, newest in found)
         return self._newest[kind].get(series)
 
     def _reach_back(self, kind: Kind, rows: pa.Table) -> bool:

@@ -32,7 +32,7 @@ export function models(context: Context): HTMLElement {
   const { store } = context;
   const listed = h("div", {}, h("p", { class: "empty" }, "Asking…"));
   const side = h("div", {});
-  const body = h("div", { class: "dock-body" }, h("div", { class: "split" }, listed, side));
+  const body = h("div", { class: "dock-body" }, h("div", { class: "split of-models" }, listed, side));
   const ask = (): Promise<ModelRow[]> => api.list<ModelRow>("models", { instrument: store.state.instrument });
   const show = ({ value, problem }: Answer<ModelRow[]>): void => {
     if (!body.isConnected) polled.stop();
@@ -65,7 +65,7 @@ function rank(row: ModelRow): number {
 }
 
 function list(rows: readonly ModelRow[], context: Context, again: () => void): HTMLElement {
-  const heads = ["Status", "Model", "Target", "Candles", "Ahead", "Version", "Made#", "Change"];
+  const heads = ["Status", "Model", "Target", "Ahead", "Version", "Made#", "Change"];
   return table(
     "Models",
     heads,
@@ -77,8 +77,7 @@ function list(rows: readonly ModelRow[], context: Context, again: () => void): H
       ),
       row.model,
       row.target,
-      row.timeframe,
-      row.horizon,
+      `${row.timeframe} → ${row.horizon}`,
       h("code", { title: row.version }, row.version.slice(0, 8)),
       instant(ms(row.created_at), "full", context.store.state.zone),
       action(row, again),
