@@ -108,16 +108,19 @@ def measure(trades: int, instruments: int, rounds: int) -> None:
         until(writer, "stored")
         writer.kill()
         writer.wait()
-        times = []
+        times, used = [], []
         for _ in range(rounds + 1):
             begin = time.perf_counter()
             starting = child("--child", "start", *asked)
             until(starting, "ready")
             times.append((time.perf_counter() - begin) * 1e3)
-            starting.wait()
+            _, _, usage = os.wait4(starting.pid, 0)
+            used.append((usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3))
     median = statistics.median(times[1:])
     record("restart", median, "ms", None, None, "python bench/restart.py")
     verdict = "within" if median < BUDGET_MS else "OVER"
+    cpu, memory = (statistics.median(values) for values in zip(*used[1:], strict=True))
+    print(f"  {cpu:.2f} s of processor time, {memory:.0f} MB at most")
     print(f"  {verdict} the budget of {BUDGET_MS:.0f} ms: {trades:,} trades of {instruments} instruments stored")
 
 

@@ -24,7 +24,16 @@ class Spy(LastPrice):
     baseline = False
     seen: list[tuple[Float, Float]]
 
-    def fit(self, rows: Float, labels: Float, *, seed: int, overlap: int = 1, past: int = -1) -> Spy:
+    def fit(
+        self,
+        rows: Float,
+        labels: Float,
+        *,
+        seed: int,
+        overlap: int = 1,
+        past: int = -1,
+        weights: Float | None = None,
+    ) -> Spy:
         self.seen.append((rows, labels))
         return self
 

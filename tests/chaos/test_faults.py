@@ -23,23 +23,26 @@ OFTEN = {
     Per.CONNECTION: 0.7,
     Per.BATCH: 0.1,
     Per.MESSAGE: 0.1,
-    Per.REQUEST: 0.3,
+    Per.REQUEST: 0.4,
     Per.START: 1.0,
 }
 CHANCES = {name: OFTEN[per] for name, (per, _) in FAULTS.items() if per in OFTEN} | {"huge": 0.05}
 SELDOM = 0.1
 """How often each of all faults strikes, compared with one alone."""
-NEEDS_RECONNECTS = {Per.CONNECTION, Per.REQUEST}
+COMPANY: Mapping[Per, Mapping[str, float]] = {
+    Per.CONNECTION: {"disconnect": 0.3},
+    Per.REQUEST: {"disconnect": 0.3, "drop": 0.2},
+}
+"""What makes connections and requests at which these can strike."""
 CANNOT_STRIKE = {"fight", "slow-reader"}
 """Our client is alone, and reads at once: that these may be asked for is all that is tried."""
 LIES = {"restart-ids", "past-stamp"}
-LOSES = {"drop", "reorder"} | {name for name, (per, _) in FAULTS.items() if per is Per.MESSAGE}
+LOSES = {"drop", "reorder"} | {name for name, (per, _) in FAULTS.items() if per in (Per.MESSAGE, Per.REQUEST)}
 
 
 def alone(fault: str) -> Mapping[str, float]:
-    """Return a fault, with breaks of the connection where it would strike too seldom without."""
-    needed = {"disconnect": 0.3} if FAULTS[fault][0] in NEEDS_RECONNECTS else {}
-    return needed | {fault: CHANCES[fault]}
+    """Return a fault, with what it needs to strike often."""
+    return {**COMPANY.get(FAULTS[fault][0], {}), fault: CHANCES[fault]}
 
 
 @pytest.mark.services

@@ -49,9 +49,10 @@ export function percent(share: number | null | undefined, decimals = 1): string 
   return share === null || share === undefined ? UNKNOWN : `${fixed(share * 100, decimals)}%`;
 }
 
-/** A change with its sign, and a real minus. */
+/** A change with its sign, and a real minus; what rounds to nothing is not below it. */
 export function signed(text: string): string {
   if (text === UNKNOWN) return text;
+  if (!/[1-9]/.test(text)) return text.replace("−", "");
   return text.startsWith("−") ? text : `+${text}`;
 }
 

@@ -69,7 +69,13 @@ describe("reduce", () => {
   it("keeps a late trade once, whether the stream or the past told it", () => {
     const state = after(
       { kind: "trades", rows: [{ ...trade(1), late: true }, trade(2)], snapshot: false },
-      { kind: "late", rows: [{ ...trade(1), late: true }, { ...trade(3), late: true }] },
+      {
+        kind: "late",
+        rows: [
+          { ...trade(1), late: true },
+          { ...trade(3), late: true },
+        ],
+      },
     );
     expect(state.late.map((one) => one.id)).toEqual([3, 1]);
   });

@@ -68,7 +68,7 @@ class _Boosting(Scored):
         """Boost; with late rows, stop where 30 more trees do not help on them."""
         import lightgbm
 
-        parameters = _parameters(early.goal, len(early.rows), early.seed) | cls.chosen
+        parameters = {**_parameters(early.goal, len(early.rows), early.seed), **cls.chosen}
         data = _data(early, parameters)
         if late is None:
             return _grown(lightgbm.train(parameters, data, size), size)

@@ -69,7 +69,7 @@ class _XGBoost(Scored):
     def train(cls, early: Lesson, late: Lesson | None, size: int) -> Trees:
         """Boost; with late rows, stop where 30 more trees do not help on them."""
         library = _library()
-        parameters = _parameters(early.goal, len(early.rows), early.seed) | cls.chosen
+        parameters = {**_parameters(early.goal, len(early.rows), early.seed), **cls.chosen}
         data = _data(early)
         if late is None:
             return _grown(library.train(parameters, data, size), size)

@@ -16,7 +16,6 @@ from tapeline.monitoring import Monitored, monitored
 from tapeline.registry import Entry
 from tapeline.stores.base import Store
 
-
 _FIRST = 10.0
 
 

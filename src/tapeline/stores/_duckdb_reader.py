@@ -30,7 +30,6 @@ class Reader(DuckDBStore):
         self.path, self.read_only = store.path, True
         self._where = store._where
         self._in_transaction = True
-        self._by_id = {}
         with translated(self._where):
             with store._making_reader:  # a connection refuses two calls at once, and the writer's must never refuse
                 self._connection = store._readers.cursor()

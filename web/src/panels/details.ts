@@ -9,7 +9,7 @@ import { ms, type GapRow } from "../wire";
 
 export type Level = "ok" | "warn" | "bad" | "none";
 
-const VENUE_LEVEL: Record<string, Level> = { live: "ok", connected: "ok", backfilling: "warn", connecting: "warn" };
+const VENUE_LEVEL: Record<string, Level> = { live: "ok", healing: "ok", subscribing: "warn", connecting: "warn" };
 
 export function levelOfVenue(state: string): Level {
   return VENUE_LEVEL[state] ?? "bad";
