@@ -26,6 +26,7 @@ from tapeline.documents import (
     Page,
     Quality,
     SqlAnswer,
+    TrainingRun,
 )
 from tapeline.wire import Candle, Features, Gap, Prediction, Trade
 
@@ -127,6 +128,21 @@ def models(*, instrument: str | None = None) -> Question[Page[Model]]:
 def model(name: str) -> Question[Page[Model]]:
     """Ask for the versions of one model."""
     return _get(f"models/{quote(name)}", Page[Model])
+
+
+def duels(name: str) -> Question[Page[Document]]:
+    """Ask how the versions of a model compare with its champion, on what both foretold."""
+    return _get("duels", Page[Document], name=name)
+
+
+def runs(*, instrument: str | None = None, limit: int = 100) -> Question[Page[TrainingRun]]:
+    """Ask for the training runs, the newest first."""
+    return _get("runs", Page[TrainingRun], instrument=instrument, limit=limit)
+
+
+def run(id: str) -> Question[Document]:
+    """Ask what a training run found, and for the names of its files."""
+    return _get(f"runs/{quote(id)}", Document)
 
 
 def promote(name: str, version: str) -> Question[Done]:

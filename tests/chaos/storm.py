@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,17 +41,17 @@ PACE = 0.002
 QUICK = replace(BOUNDS, rest=0.3, answer=0.5, backfill=10.0, gap_timeout=20.0)
 _CALM = 3.0
 _LONG = 60.0
-_PASSING = {Per.SECOND, Per.BATCH, Per.MESSAGE, Per.REQUEST}
+_AT_LAST = frozenset({Per.SECOND, Per.BATCH, Per.MESSAGE})
+_AT_FIRST = _AT_LAST | {Per.REQUEST}
 
 
 class Spells(Faults):
     """Faults that begin and cease when told to, but for what is drawn once for a connection or a venue."""
 
-    calm = True
+    spared: Set[Per] = _AT_FIRST
 
     def strikes(self, name: str, now: int, **where: Any) -> bool:
-        spared = self.calm and FAULTS[name][0] in _PASSING
-        return not spared and super().strikes(name, now, **where)
+        return FAULTS[name][0] not in self.spared and super().strikes(name, now, **where)
 
 
 @dataclass(slots=True)
@@ -152,7 +152,7 @@ class Storm:
     async def rage(self, seconds: float) -> None:
         """Let time pass at the venues, and things go wrong."""
         for venue in self.venues.values():
-            venue.spells.calm = False
+            venue.spells.spared = frozenset()
         await self.blow(seconds)
 
     async def blow(self, seconds: float) -> None:
@@ -164,9 +164,9 @@ class Storm:
             await asyncio.sleep(PACE)
 
     async def calm(self) -> None:
-        """Let nothing more go wrong, and wait until everything that happened is stored, or given up."""
+        """Let nothing more go wrong but REST, and wait until everything that happened is stored, or given up."""
         for venue in self.venues.values():
-            venue.spells.calm = True
+            venue.spells.spared = _AT_LAST
         await self.blow(_CALM)
         async with asyncio.timeout(_LONG):
             for venue in self.venues.values():

@@ -212,3 +212,13 @@ def test_times_switch_between_utc_and_local(browser: Browser, live: str) -> None
 def test_looks_as_in_the_documentation(browser: Browser, name: str, tmp_path: Path) -> None:
     pictured(browser, name, tmp_path / "now.png")
     assert difference(tmp_path / "now.png", ROOT / f"docs/images/page-{name}.png") < 0.08
+
+
+def test_training_runs_stand_beside_the_models_with_the_decision_of_the_gate(browser: Browser, live: str) -> None:
+    with seen(browser, live) as sight:
+        sight.page.keyboard.press("2")
+        sight.wait("document.querySelector('.gate li')")
+        assert sight.text(".comparison .verdict").startswith("No edge found: linear is")
+        expect(sight.page.locator(".gate li").first).to_contain_text("edge")
+        expect(sight.page.get_by_label("Training run")).to_contain_text("no edge found")
+        assert sight.problems == []

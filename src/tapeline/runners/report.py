@@ -117,7 +117,11 @@ def _health(writer: Writer, statuses: Sequence[Status], facts: Mapping[str, Fact
     refused = [f"{name}: {why}" for one in statuses for name, why in one.refused.items()]
     refused += writer.keeper.refused.values()
     notes = [f"{name}: {one.note}" for name, one in sorted(facts.items()) if one.note]
-    waiting = [f"{name}: {one.gaps['open']} open gap{'s' * (one.gaps['open'] > 1)}" for name, one in sorted(facts.items()) if one.gaps["open"]]
+    waiting = [
+        f"{name}: {one.gaps['open']} open gap{'s' * (one.gaps['open'] > 1)}"
+        for name, one in sorted(facts.items())
+        if one.gaps["open"]
+    ]
     word = "unhealthy" if down and len(down) == len(statuses) else "degraded"
     reasons = [*down, *refused, *notes, *waiting]
     return (word if reasons else "healthy"), reasons
