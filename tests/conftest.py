@@ -15,6 +15,12 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the tests of services alone where they are not asked for: what they import is not installed then."""
+    unasked = "not services" in config.getoption("markexpr")
+    return True if unasked and collection_path == ROOT / "tests" / "services" else None
+
+
 def shared_folder() -> Path:
     """Return the folder of recorded data: ``TAPELINE_SHARED``, from the repository's root, else ``../shared``."""
     return (ROOT / os.environ.get("TAPELINE_SHARED", "../shared")).resolve()

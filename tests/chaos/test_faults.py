@@ -59,6 +59,7 @@ async def test_one_fault(fault: str, tmp_path: Path) -> None:
         check(storm, name, lies=fault in LIES, loses=fault in LOSES)
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("seed", [SEED])
 async def test_all_faults_together(seed: int, tmp_path: Path) -> None:
     await all_together(seed, tmp_path, {name: SELDOM * chance for name, chance in CHANCES.items()})
@@ -95,6 +96,7 @@ def _rate() -> float:
     return float(os.environ.get("TAPELINE_CHAOS_RATE", "500"))
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize(
     ("fault", "venue", "says"),
     [
