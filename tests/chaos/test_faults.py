@@ -45,7 +45,7 @@ def alone(fault: str) -> Mapping[str, float]:
     return {**COMPANY.get(FAULTS[fault][0], {}), fault: CHANCES[fault]}
 
 
-@pytest.mark.services
+@pytest.mark.chaos
 @pytest.mark.parametrize("fault", CHANCES)
 async def test_one_fault(fault: str, tmp_path: Path) -> None:
     print(f"TAPELINE_SEED={SEED}")
