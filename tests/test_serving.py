@@ -73,7 +73,8 @@ def champion_of(settings: Settings, tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_a_run_is_written_and_its_champion_registered(champion_of: tuple[MemoryStore, Run]) -> None:
     store, run = champion_of
-    assert {file.name for file in run.folder.iterdir()} == {"report.json", "settings.json", "folds.csv", "errors.png"}
+    kept = {"report.html", "report.json", "settings.json", "folds.csv", "errors.png", "work"}
+    assert {file.name for file in run.folder.iterdir()} == kept
     entries = {entry.target: entry for entry in Registry(store).entries(NAME)}
     assert {entry.status for entry in entries.values()} == {"champion"}
     report = run.training.report
