@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from playwright.sync_api import sync_playwright
 
 IMAGES = Path(__file__).with_name("images")
-SEEN_AFTER_MS = 150_000
+SEEN_AFTER_MS = 110_000
 """By then models were trained and some predictions have met their outcome."""
 
 
@@ -25,7 +25,8 @@ def main() -> None:
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         try:
-            photograph(json.loads(process.stdout.readline())["address"])
+            lines = (json.loads(line) for line in process.stdout)
+            photograph(next(line["address"] for line in lines if line["event"] == "serving"))
         finally:
             process.stdout.close()
             process.terminate()
