@@ -63,30 +63,34 @@ async function problemOf(response: Response): Promise<Problem> {
   return new Problem(response.status, said);
 }
 
-async function answered(path: string, init: Asking = {}): Promise<Response> {
-  let response: Response;
+/** Ask, and take what is wanted of the answer; a process that ends in the middle of it does not answer either. */
+async function answered<Wanted>(
+  path: string,
+  init: Asking,
+  take: (response: Response) => Promise<Wanted>,
+): Promise<Wanted> {
   try {
     const authorization: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
-    response = await fetch(path, {
+    const response = await fetch(path, {
       ...init,
       headers: { accept: "application/json", ...authorization, ...init.headers },
     });
+    if (!response.ok) throw await problemOf(response);
+    return await take(response);
   } catch (error) {
     if (error instanceof TypeError) throw new Problem(0, "the process does not answer");
     throw error;
   }
-  if (!response.ok) throw await problemOf(response);
-  return response;
 }
 
-async function call<Answer>(path: string, init: Asking = {}): Promise<Answer> {
-  return (await (await answered(path, init)).json()) as Answer;
+function call<Answer>(path: string, init: Asking = {}): Promise<Answer> {
+  return answered(path, init, (response) => response.json() as Promise<Answer>);
 }
 
 /** A file, as an address that a picture can be shown from. */
-export async function file(path: string): Promise<string> {
-  const response = await answered(`/v1/${path}`, { headers: { accept: "*/*" } });
-  return URL.createObjectURL(await response.blob());
+export function file(path: string): Promise<string> {
+  const address = async (response: Response): Promise<string> => URL.createObjectURL(await response.blob());
+  return answered(`/v1/${path}`, { headers: { accept: "*/*" } }, address);
 }
 
 function withQuery(path: string, query: Query): string {

@@ -30,6 +30,8 @@ export interface Canvas {
 }
 
 const RECENT = 200;
+/** Milliseconds until what could not be had is asked for again, if the link does not say sooner that it can be. */
+const RETRY = 5000;
 const MOST_FEATURES = 2000;
 
 /** An answer that is good to have: where there is none, what is shown stays as it is. */
@@ -61,6 +63,7 @@ export class Session implements Listener {
   private loads = 0;
   private asking = false;
   private gapsAsked = 0;
+  private retry = 0;
 
   constructor(
     private readonly store: Store,
@@ -202,7 +205,14 @@ export class Session implements Listener {
 
   link(link: Parameters<Listener["link"]>[0]): void {
     this.store.dispatch({ kind: "link", link });
-    if (link.phase === "live" && !this.store.state.instrument) void this.discover();
+    if (link.phase === "live") this.again();
+  }
+
+  /** Ask again for what could not be had. */
+  private again(): void {
+    const { instrument, history } = this.store.state;
+    if (!instrument) void this.discover();
+    else if (history === "failed") void this.load();
   }
 
   reset(): void {
@@ -273,12 +283,19 @@ export class Session implements Listener {
 
   private fail(error: unknown): void {
     if (!(error instanceof api.Problem)) throw error;
-    if (error.status === 401) this.askToken();
     if (error.status === 404) {
       this.store.dispatch({ kind: "history", history: "ready" });
       return;
     }
     this.store.dispatch({ kind: "history", history: "failed", problem: error.message });
+    this.timers.cancel(this.retry);
+    if (error.status === 401) {
+      this.askToken();
+      return;
+    }
+    this.retry = this.timers.after(RETRY, () => {
+      this.again();
+    });
   }
 }
 

@@ -1,54 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { backoff, Stream, type Link, type Socket, type StreamMessage } from "../src/stream";
-
-class FakeSocket implements Socket {
-  sent: Record<string, unknown>[] = [];
-  closed = false;
-  onopen: (() => void) | null = null;
-  onclose: (() => void) | null = null;
-  onmessage: ((event: { data: unknown }) => void) | null = null;
-
-  send(text: string): void {
-    this.sent.push(JSON.parse(text) as Record<string, unknown>);
-  }
-
-  close(): void {
-    this.closed = true;
-  }
-
-  tell(message: StreamMessage): void {
-    this.onmessage?.({ data: JSON.stringify(message) });
-  }
-}
-
-class FakeTimers {
-  time = 0;
-  private waiting = new Map<number, { at: number; run: () => void }>();
-  private last = 0;
-
-  now = (): number => this.time;
-
-  after = (wait: number, run: () => void): number => {
-    this.waiting.set(++this.last, { at: this.time + wait, run });
-    return this.last;
-  };
-
-  cancel = (id: number): void => {
-    this.waiting.delete(id);
-  };
-
-  pass(milliseconds: number): void {
-    const end = this.time + milliseconds;
-    for (;;) {
-      const [id, next] = [...this.waiting].sort(([, a], [, b]) => a.at - b.at)[0] ?? [];
-      if (id === undefined || !next || next.at > end) break;
-      this.waiting.delete(id);
-      this.time = next.at;
-      next.run();
-    }
-    this.time = end;
-  }
-}
+import { FakeSocket, FakeTimers } from "./fakes";
 
 describe("Stream", () => {
   let timers: FakeTimers;

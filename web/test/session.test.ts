@@ -1,0 +1,107 @@
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import { Session } from "../src/session";
+import { initial } from "../src/state";
+import { Store } from "../src/store";
+import { FakeSocket, FakeTimers } from "./fakes";
+
+const NAME = "BTC-USD.SIM";
+const CANDLE = {
+  timeframe: "1m",
+  open_time: "2026-01-01T00:00:00Z",
+  close_time: "2026-01-01T00:01:00Z",
+  open: 1,
+  high: 1,
+  low: 1,
+  close: 1,
+  volume: 1,
+};
+
+describe("Session", () => {
+  let timers: FakeTimers;
+  let socket: FakeSocket;
+  let store: Store;
+  let session: Session;
+  let reachable: boolean;
+  let tokens: number;
+  let refused: number | null;
+
+  const settled = async (): Promise<void> => {
+    for (let turn = 0; turn < 20; turn++) await new Promise((next) => setTimeout(next, 0));
+  };
+
+  const answer = (path: string): unknown => {
+    if (path.startsWith("/v1/instruments")) return { items: [{ instrument: NAME, timeframes: ["1m"] }], next: null };
+    if (path.startsWith("/v1/status")) return { health: "healthy", instruments: [] };
+    if (path.startsWith("/v1/candles")) return { items: [CANDLE], next: null };
+    return { items: [], next: null };
+  };
+
+  beforeEach(async () => {
+    [timers, reachable, tokens, refused] = [new FakeTimers(), true, 0, null];
+    vi.stubGlobal("localStorage", { getItem: () => null, setItem: () => undefined });
+    vi.stubGlobal("requestAnimationFrame", () => 0);
+    vi.stubGlobal("fetch", (path: string) => {
+      if (!reachable) return Promise.reject(new TypeError("fetch failed"));
+      if (refused) return Promise.resolve(new Response("{}", { status: refused }));
+      return Promise.resolve(new Response(JSON.stringify(answer(path))));
+    });
+    store = new Store(initial(0, "dark", "utc"));
+    const open = (): FakeSocket => (socket = new FakeSocket());
+    session = new Session(store, open, timers, () => {
+      tokens++;
+    });
+    session.start();
+    socket.onopen?.();
+    socket.tell({ op: "subscribed", epoch: "a" });
+    await settled();
+  });
+
+  it("shows what is stored", () => {
+    expect(store.state).toMatchObject({ instrument: NAME, history: "ready", candles: 1 });
+  });
+
+  it("asks again for what could not be had, as soon as the process is back", async () => {
+    reachable = false;
+    await session.load();
+    expect(store.state).toMatchObject({ history: "failed", problem: "the process does not answer" });
+    socket.onclose?.();
+    reachable = true;
+    timers.pass(2000);
+    socket.onopen?.();
+    socket.tell({ op: "subscribed", epoch: "a" });
+    await settled();
+    expect(store.state.history).toBe("ready");
+  });
+
+  it("asks again after a while where the line never went", async () => {
+    refused = 500;
+    await session.load();
+    expect(store.state.history).toBe("failed");
+    refused = null;
+    timers.pass(5000);
+    await settled();
+    expect(store.state.history).toBe("ready");
+  });
+
+  it("asks for the token once, and waits for it", async () => {
+    refused = 401;
+    await session.load();
+    timers.pass(9000);
+    await settled();
+    expect([store.state.history, tokens]).toEqual(["failed", 1]);
+  });
+
+  it("takes an answer that breaks off for none", async () => {
+    const broken = (): Response =>
+      new Response(
+        new ReadableStream({
+          pull: (sent) => {
+            sent.error(new TypeError("terminated"));
+          },
+        }),
+      );
+    vi.stubGlobal("fetch", () => Promise.resolve(broken()));
+    await session.load();
+    expect(store.state).toMatchObject({ history: "failed", problem: "the process does not answer" });
+  });
+});
