@@ -17,9 +17,12 @@ SIZES = {"desk": (1440, 900), "laptop": (1024, 768), "phone": (390, 844)}
 
 
 @contextmanager
-def mock(scenario: str = "live", *, port: int = 0, candles: int = 3000, speed: float = 1) -> Iterator[str]:
-    """Run the made-up process of ``web/dev`` inside, and give its address."""
+def mock(
+    scenario: str = "live", *, port: int = 0, candles: int = 3000, speed: float = 1, locked: bool = False
+) -> Iterator[str]:
+    """Run the made-up process of ``web/dev`` inside, and give its address; ``locked``: it asks for its token."""
     options = ["--port", str(port), "--scenario", scenario, "--candles", str(candles), "--speed", str(speed)]
+    options += ["--locked"] if locked else []
     command = ["node", str(ROOT / "web/dev/mock.mjs"), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -187,6 +187,40 @@ def test_promotion_needs_the_token(browser: Browser, live: str) -> None:
         expect(sight.page.locator("dialog.token")).to_have_count(0)
 
 
+def test_token_is_asked_for_and_opens_the_page(browser: Browser) -> None:
+    with mock(locked=True) as url, seen(browser, url, settle=False) as sight:
+        for token, told in (("wrong", "the token is missing or wrong"), ("secret", None)):
+            sight.page.get_by_label("Token").fill(token)
+            sight.page.keyboard.press("Enter")
+            if told:
+                expect(sight.page.get_by_role("alert")).to_have_text(told)
+        expect(sight.page.locator("dialog.token")).to_have_count(0)
+        sight.wait("Number(document.querySelector('.chart-canvas')?.dataset.candles) > 0")
+        legend = sight.text(".legend")
+        sight.wait(f"{LEGEND} !== {json.dumps(legend)}")
+
+
+def test_challenger_stands_beside_its_champion(browser: Browser, live: str) -> None:
+    with seen(browser, live) as sight:
+        sight.page.locator("#tab-models").click()
+        rows = sight.page.get_by_role("table", name="Champion and challengers on the same outcomes").get_by_role("row")
+        expect(rows).to_have_count(3)
+        expect(rows.nth(2)).to_contain_text("forest")
+        expect(rows.nth(2).get_by_role("img")).to_have_attribute("aria-label", re.compile("better by 0.040 bp"))
+
+
+def test_anomalies_that_cannot_be_told_say_why(browser: Browser, live: str) -> None:
+    with seen(browser, live) as sight:
+        sight.page.route("**/v1/anomalies*", lambda route: route.fulfill(status=503, json={"detail": "too few candles"}))
+        switch = sight.page.get_by_role("button", name="Anomalies")
+        switch.click()
+        expect(switch).to_have_attribute("title", "Anomalies cannot be told: too few candles")
+        sight.page.unroute("**/v1/anomalies*")
+        switch.click()
+        switch.click()
+        expect(switch).to_have_attribute("title", re.compile("^Shade candles"))
+
+
 def test_exports_say_simulated(browser: Browser, live: str) -> None:
     with seen(browser, live) as sight:
         for item, ending in (("Candles in sight (CSV)", "csv"), ("Picture of the chart (PNG)", "png")):

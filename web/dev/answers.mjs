@@ -1,6 +1,6 @@
 /** What the made-up process answers that does not move: models, scores, coverage, health. */
 
-import { iso } from "./market.mjs";
+import { iso, tradeRow } from "./market.mjs";
 
 export function models(name, now) {
   const compared = (target, metric, rows) =>
@@ -49,10 +49,37 @@ export function models(name, now) {
   });
   return [
     row("linear", "return", "champion", "c41d09e2b7", 2),
+    row("forest", "return", "challenger", "e07c55a910", 2),
     row("boosting", "return", "candidate", "77b0d1e6f2", 2),
     row("boosting", "direction", "champion", "8a02f1d3aa", 2),
     row("last_price", "return", "retired", "12f98c0e1d", 26),
   ];
+}
+
+export function duels() {
+  return [
+    { version: "c41d09e2b7", model: "linear", status: "champion", outcomes: 118, error_bp: 5.12 },
+    {
+      version: "e07c55a910",
+      model: "forest",
+      status: "challenger",
+      outcomes: 118,
+      error_bp: 5.08,
+      gain_bp: 0.04,
+      gain_low: -0.11,
+      gain_high: 0.19,
+    },
+  ];
+}
+
+/** Trades that came after their candle had closed: of the last twenty candles two. */
+export function late(candles, name) {
+  const of = (back, id) => tradeRow(candles.slice(0, -back), id, candles.at(-back).open_ms + 21e3, name, true);
+  return [of(20, 52), of(9, 77)];
+}
+
+export function anomalies(candles) {
+  return [64, 38, 37].map((back) => ({ close_time: iso(candles.at(-back).open_ms + 6e4), kind: "volume" }));
 }
 
 export function runs(instrument, now) {
@@ -221,7 +248,7 @@ export function status({ names, now, started, price, lastTrade, degraded, warmin
       price: price && Number((price * (1 + index * 0.00021)).toFixed(1)),
       trades_per_second: degraded ? 0 : rate / (index + 1),
       pending: 0,
-      gaps: { open: degraded ? 1 : 0, healed: 3, unhealable: 0 },
+      gaps: { open: degraded ? 1 : 0, healed: 3, unhealable: degraded ? 1 : 0 },
       late: 4,
       dead_letters: 0,
       ...(warming ? { warmup: { "1m": warming } } : {}),

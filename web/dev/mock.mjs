@@ -1,6 +1,7 @@
 /**
  * A made-up process for work on the page and for its tests: the page, /v1 and the stream, in scenarios.
- *   node dev/mock.mjs [--port 8788] [--scenario live|nothing|warming|degraded] [--candles 3000] [--speed 1]
+ *   node dev/mock.mjs [--port 8788] [--scenario live|nothing|warming|degraded] [--candles 3000] [--speed 1] [--locked]
+ * With --locked it asks for its token, "secret", as a process does that other machines may ask.
  * Prints its address. Everything it says is invented; it is never shipped.
  */
 
@@ -18,6 +19,7 @@ const { values: asked } = parseArgs({
     scenario: { type: "string", default: "live" },
     candles: { type: "string", default: "3000" },
     speed: { type: "string", default: "1" },
+    locked: { type: "boolean", default: false },
   },
 });
 const DIST = new URL("../../src/tapeline/web/dist/", import.meta.url).pathname;
@@ -41,7 +43,8 @@ const now = () => BEGIN + (Date.now() - began) * speed;
 const count = { nothing: 0, warming: 23 }[scenario] ?? Number(asked.candles);
 const candles = walk({ count, now: BEGIN });
 const name = NAMES[0];
-const predicts = scenario === "live" || scenario === "degraded";
+const troubled = scenario === "degraded";
+const predicts = scenario === "live" || troubled;
 let trade_id = 1000;
 let seq = 0;
 
@@ -61,35 +64,36 @@ function paged(url, make) {
 }
 
 function openGaps() {
-  const gap = (first, total, status) => ({
+  const gap = (first, total, status, from = BEGIN - 18e5, to = BEGIN - 17e5) => ({
     instrument: name,
     first_missing: first,
     last_missing: first + total - 1,
     count: total,
     status,
     seen_at: iso(BEGIN - 3e6),
-    from_time: iso(BEGIN - 18e5),
-    to_time: iso(BEGIN - 17e5),
+    from_time: iso(from),
+    to_time: iso(to),
   });
   return [
     gap(71_203, 12, "healed"),
     gap(80_011, 3, "healed"),
     gap(90_500, 41, "healed"),
-    ...(scenario === "degraded" ? [gap(99_120, 7, "open")] : []),
+    ...(troubled
+      ? [gap(95_300, 18, "unhealable", BEGIN - 47.4 * 6e4, BEGIN - 46.6 * 6e4), gap(99_120, 7, "open")]
+      : []),
   ];
 }
 
 function said(at = now()) {
   const any = count > 0;
   const warming = scenario === "warming" ? { have: candles.length, needed: 60 } : null;
-  const degraded = scenario === "degraded";
   return fixed.status({
     names: NAMES,
     now: at,
     started: BEGIN - 26e6,
     price: any ? candles.at(-1).close : null,
     lastTrade: any ? at - 600 : null,
-    degraded,
+    degraded: troubled,
     warming,
   });
 }
@@ -132,20 +136,36 @@ const ROUTES = [
   [/^\/v1\/errors$/, () => ({ items: predicts ? fixed.errors(name, now()) : [], next: null })],
   [/^\/v1\/quality$/, () => ({ items: count ? fixed.quality(NAMES, now()) : [], next: null })],
   [/^\/v1\/gaps$/, () => ({ items: openGaps(), next: null })],
-  [/^\/v1\/anomalies$/, () => ({ items: [], next: null })],
-  [/^\/v1\/duels$/, () => ({ items: [], next: null })],
+  [/^\/v1\/anomalies$/, () => ({ items: troubled ? fixed.anomalies(candles) : [], next: null })],
+  [/^\/v1\/duels$/, () => ({ items: fixed.duels(), next: null })],
   [/^\/v1\/runs$/, () => ({ items: predicts ? fixed.runs(name, now()) : [], next: null })],
   [/^\/v1\/runs\/(\w+)$/, () => fixed.run(name, now())],
-  [/^\/v1\/(late|dead-letters)$/, () => ({ items: [], next: null })],
+  [/^\/v1\/late$/, () => ({ items: troubled ? fixed.late(candles, name) : [], next: null })],
+  [/^\/v1\/dead-letters$/, () => ({ items: [], next: null })],
   [
     /^\/v1\/drift$/,
     () => ({
-      measured: true,
-      features: ["buy_pressure", "trade_count", "realized_vol_5"].map((feature, index) => ({
+      measured_at: new Date().toISOString(),
+      items: ["buy_pressure", "trade_count", "realized_vol_5"].map((feature, index) => ({
         feature,
-        psi: 0.02 + index * 0.06,
-        outside: 0.004 * index,
+        model: "direction",
+        version: "7d1f00c2",
+        psi: 0.24 - index * 0.09,
+        ks: 0.11 - index * 0.04,
+        missing: 0,
+        outside: 0.008 - 0.004 * index,
+        level: ["major", "moderate", "none"][index],
       })),
+      models: [
+        {
+          model: "direction",
+          version: "7d1f00c2",
+          state: "measured",
+          reason: "",
+          reference_rows: 5000,
+          rows: 720,
+        },
+      ],
     }),
   ],
   [/^\/v1\/status$/, () => said()],
@@ -157,7 +177,7 @@ function answer(request, response) {
   for (const [pattern, make] of ROUTES) {
     const match = pattern.exec(url.pathname);
     if (!match) continue;
-    if (request.method === "POST" && request.headers.authorization !== "Bearer secret") {
+    if ((asked.locked || request.method === "POST") && request.headers.authorization !== "Bearer secret") {
       response.writeHead(401, { "content-type": "application/problem+json" });
       response.end(JSON.stringify({ title: "Unauthorized", status: 401, detail: "the token is missing or wrong" }));
       return;
@@ -181,6 +201,8 @@ sockets.on("connection", (socket) => {
   socket.wants = [];
   socket.on("message", (raw) => {
     const ask = JSON.parse(raw);
+    socket.trusted ||= !asked.locked || ask.token === "secret";
+    if (!socket.trusted) return;
     if (ask.op === "ping") socket.send(JSON.stringify({ op: "pong", id: ask.id }));
     if (ask.op === "unsubscribe") socket.wants = socket.wants.filter((want) => want.channels.includes("status"));
     if (ask.op !== "subscribe") return;
@@ -264,7 +286,7 @@ function close(candle) {
   if (index >= 5) send("outcomes", [predictionRow(candles, index - 5, name)]);
 }
 
-if (count && scenario !== "degraded") {
+if (count && !troubled) {
   const step = Math.max(5, 250 / Math.max(1, speed / 12));
   setInterval(() => beat(now()), step);
 }

@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { familyOf, joined, onPriceScale, pointsOf } from "../src/chart/indicators";
 import { csv } from "../src/export";
-import { driftRows } from "../src/panels/drift";
-import { anomaliesIn, scores, spread } from "../src/panels/features";
+import { scores, spread } from "../src/panels/features";
 import { hoursOf, longest, shareComplete } from "../src/panels/quality";
 import { verdict } from "../src/panels/score";
 import { heats } from "../src/panels/tape";
@@ -29,15 +28,6 @@ describe("features", () => {
   it("have no score where too little is known, or nothing moves", () => {
     expect(scores([1, 2, null])).toEqual([null, null, null]);
     expect(scores(Array.from({ length: 30 }, () => 5)).every((one) => one === null)).toBe(true);
-  });
-
-  it("call far values anomalies, but not a level of the price", () => {
-    const values = Array.from({ length: 40 }, (_, index) => features(index, { flow: index % 3, close: index % 3 }));
-    values.push(features(40, { flow: 500, close: 500 }));
-    expect(anomaliesIn({ bars: values })).toEqual([40 * MINUTE]);
-    expect(
-      anomaliesIn({ bars: values.map((row) => ({ ...row, values: { close: row.values["close"] ?? null } })) }),
-    ).toEqual([]);
   });
 });
 
@@ -97,15 +87,6 @@ describe("the small ones", () => {
   it("measure venues from the middle", () => {
     expect(middleOf([3, 1, 2])).toBe(2);
     expect(middleOf([1, 3])).toBe(2);
-  });
-
-  it("put what drifted most first", () => {
-    const features = [
-      { feature: "a", psi: 0.01 },
-      { feature: "b", psi: null },
-      { feature: "c", psi: 0.3 },
-    ];
-    expect(driftRows({ features }).map((row) => row.feature)).toEqual(["c", "a", "b"]);
   });
 
   it("mark every exported row as simulated", () => {

@@ -1,40 +1,48 @@
-/** Anomalies over the candles, as the process judges them; where it cannot, as the features look from here. */
+/** Anomalies over the candles, as the process judges them; where it cannot, the switch says why. */
 
 import * as api from "../api";
 import type { ChartView } from "../chart/view";
 import type { Context } from "../context";
-import { h } from "../dom";
+import { h, setAttr } from "../dom";
 import type { State } from "../state";
 import { when } from "../store";
 import { ms } from "../wire";
-import { anomaliesIn } from "./features";
 
 interface AnomalyRow {
   close_time: string;
 }
 
 const NEWEST = 5000;
+const TITLE = "Shade candles whose price moved, or whose volume grew, as hardly any before";
 
-/** When candles closed that are anomalies. */
-async function anomalies({ instrument, timeframe, features }: State): Promise<readonly number[]> {
+interface Found {
+  closes: readonly number[];
+  problem: string;
+}
+
+/** When candles closed that are anomalies, or why that cannot be told. */
+async function anomalies({ instrument, timeframe }: State): Promise<Found> {
   try {
     const { items } = await api.get<api.Page<AnomalyRow>>("anomalies", { instrument, timeframe, limit: NEWEST });
-    return items.map((row) => ms(row.close_time));
+    return { closes: items.map((row) => ms(row.close_time)), problem: "" };
   } catch (error) {
     if (!(error instanceof api.Problem)) throw error;
-    return anomaliesIn(features);
+    return { closes: [], problem: error.message };
   }
 }
 
 export function anomalySwitch({ store }: Context, view: ChartView): HTMLElement {
-  const title = "Shade candles whose price moved, or whose volume grew, as hardly any before";
-  const button = h("button", { class: "quiet toggle", "aria-pressed": "false", title }, "Anomalies");
+  const button = h("button", { class: "quiet toggle", "aria-pressed": "false", title: TITLE }, "Anomalies");
   const shown = (): boolean => button.getAttribute("aria-pressed") === "true";
   let turn = 0;
   const draw = async (): Promise<void> => {
     const asked = ++turn;
-    const found = shown() && store.state.instrument ? await anomalies(store.state) : [];
-    if (asked === turn) view.overlay.set({ anomalies: found });
+    const wanted = shown() && store.state.instrument;
+    const { closes, problem } = wanted ? await anomalies(store.state) : { closes: [], problem: "" };
+    if (asked !== turn) return;
+    view.overlay.set({ anomalies: closes });
+    setAttr(button, "title", problem ? `Anomalies cannot be told: ${problem}` : TITLE);
+    setAttr(button, "data-level", problem ? "warn" : "none");
   };
   button.addEventListener("click", () => {
     button.setAttribute("aria-pressed", String(!shown()));

@@ -1,50 +1,67 @@
-/** Drift lights: each feature beside what it was in training. */
+/** Drift lights: each feature of a champion beside what it was in training, as the process judges it. */
 
 import * as api from "../api";
 import { asked } from "../asked";
 import { empty, h, table } from "../dom";
 import { fixed, percent } from "../format";
 
+type Drifted = "none" | "moderate" | "major";
+
 export interface DriftRow {
-  feature?: string;
-  name?: string;
+  feature: string;
+  model: string;
+  version: string;
   psi: number | null;
-  status?: string;
-  level?: string;
-  outside?: number | null;
+  ks: number | null;
+  missing: number | null;
+  outside: number | null;
+  level: Drifted;
+}
+
+interface DriftModel {
+  model: string;
+  version: string;
+  state: "measured" | "waiting";
+  reason: string;
+  reference_rows: number;
+  rows: number;
 }
 
 export interface DriftAnswer {
-  items?: DriftRow[];
-  features?: DriftRow[];
+  items: DriftRow[];
+  models: DriftModel[];
 }
 
-/** By convention: below 0.1 stable, from 0.25 on another distribution. */
-const WARN = 0.1;
-const BAD = 0.25;
-
-export function driftRows(answer: DriftAnswer): DriftRow[] {
-  return [...(answer.items ?? answer.features ?? [])].sort((a, b) => (b.psi ?? -1) - (a.psi ?? -1));
-}
-
-function levelOf(psi: number | null): "ok" | "warn" | "bad" | "none" {
-  if (psi === null) return "none";
-  return psi >= BAD ? "bad" : psi >= WARN ? "warn" : "ok";
-}
+const LIGHT: Record<Drifted, string> = { none: "ok", moderate: "warn", major: "bad" };
 
 export function driftDetail(): HTMLElement {
   return asked(api.get<DriftAnswer>("drift"), shown);
 }
 
-function shown(answer: DriftAnswer): HTMLElement {
-  const rows = driftRows(answer);
-  if (!rows.length)
-    return empty("Not measured yet", "Drift is measured once a model has a training sample and enough live rows.");
+function shown({ items, models }: DriftAnswer): HTMLElement {
+  const parts = models.map((one) => {
+    const title = h("h3", {}, `${one.model} `, h("span", { class: "note" }, one.version.slice(0, 8)));
+    if (one.state === "waiting") return h("section", {}, title, empty("Not measured yet", one.reason));
+    const rows = items.filter((row) => row.model === one.model && row.version === one.version);
+    const basis = `${one.rows} rows of late beside ${one.reference_rows} of the training.`;
+    return h("section", {}, title, h("p", { class: "note" }, basis), features(rows));
+  });
+  return h("div", {}, ...parts);
+}
+
+function features(rows: readonly DriftRow[]): HTMLElement {
   const light = (row: DriftRow): HTMLElement =>
-    h("span", { class: "state", "data-level": levelOf(row.psi) }, row.feature ?? row.name ?? "");
+    h("span", { class: "state", "data-level": LIGHT[row.level] }, row.feature);
   return table(
-    "Drift by feature",
-    ["Feature", "PSI#", "Outside the training range#"],
-    rows.map((row) => [light(row), fixed(row.psi, 3), percent(row.outside)]),
+    "Drift by feature, what drifted most first",
+    ["Feature", "Drift", "PSI#", "KS#", "Missing#", "Outside the training range#"],
+    rows.map((row) => [
+      light(row),
+      row.level,
+      fixed(row.psi, 3),
+      fixed(row.ks, 3),
+      percent(row.missing),
+      percent(row.outside),
+    ]),
   );
 }

@@ -10,7 +10,7 @@ import type { Features } from "../wire";
 const ROW = 15;
 const LABEL = 168;
 const VALUE = 74;
-/** Beyond this many robust deviations from its median a value is called an anomaly. */
+/** Robust deviations from its recent median at which a value has the full colour. */
 const FAR = 4;
 
 interface Spread {
@@ -39,23 +39,6 @@ export function scores(values: readonly (number | null)[]): (number | null)[] {
   return values.map((value) =>
     value === null || known.length < 20 || !(deviation > 0) ? null : (value - median) / deviation,
   );
-}
-
-const LEVELS = new Set(["open", "high", "low", "close"]);
-
-/** The instants at which a feature was far out: what moved like the price itself is left out. */
-export function anomaliesIn(features: State["features"]): number[] {
-  const found = new Set<number>();
-  for (const rows of Object.values(features)) {
-    for (const name of Object.keys(rows.at(-1)?.values ?? {})) {
-      if (LEVELS.has(name)) continue;
-      scores(column(rows, name)).forEach((score, index) => {
-        const at = rows[index]?.asOf;
-        if (score !== null && Math.abs(score) > FAR && at !== undefined) found.add(at);
-      });
-    }
-  }
-  return [...found];
 }
 
 export function features({ store }: Context): HTMLElement {
