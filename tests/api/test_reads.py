@@ -148,7 +148,7 @@ async def test_an_answer_is_packed_and_tagged(client: httpx.AsyncClient) -> None
         (f"candles?instrument={TRADED}&cursor=AAAA", 400, "cursor"),
         (f"trades?instrument={TRADED}&cursor=WzFd", 400, "cursor"),
         (f"candles?instrument={TRADED}&instrumnt=x", 422, "instrumnt"),
-        ("candles", 422, "instrument"),
+        ("candles", 422, "instrument: is missing"),
         ("candles?instrument=btc", 422, "instrument"),
         ("candles?instrument=DOGE-USD.SIM", 404, TRADED),
         ("late?instrument=DOGE-USD.SIM", 404, TRADED),

@@ -97,9 +97,13 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = " ".join(str(part) for part in first["loc"])
-    rule = str(first["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
-    was = _plain(first.get("input"))
-    detail = f"{where}: cannot be used: expected {rule}, was {was!r}; see /docs"
+    if first["type"] == "missing":
+        rule, was = "a value", "none"
+        detail = f"{where}: is missing; see /docs"
+    else:
+        rule = str(first["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+        was = _plain(first.get("input"))
+        detail = f"{where}: cannot be used: expected {rule}, was {was!r}; see /docs"
     title = HTTPStatus.UNPROCESSABLE_ENTITY.phrase
     return respond(Problem(title, 422, detail, where=where, expected=rule, was=was, next_step="see /docs"))
 
