@@ -47,8 +47,8 @@ class TalibFeature:
         try:
             function.parameters = given
             lookback = int(function.lookback)
-            units = _units(name, tuple(given.items()), lookback)
-        except Exception as error:
+            _outputs(function, np.ones((len(_INPUTS), 1)))
+        except Exception as error:  # TA-Lib raises no narrower one
             raise UsageError(
                 f"feature talib.{name}", f"is refused by TA-Lib: {error}", expected="parameters in range", was=given
             ) from error
@@ -58,6 +58,7 @@ class TalibFeature:
             raise UsageError(f"feature talib.{name} window", "is out of range", expected=rule, was=window)
         names = list(function.output_names)
         outputs = ("",) if len(names) == 1 else tuple(names)
+        units = _units(name, tuple(given.items()), lookback)
         return cls(name, tuple(given.items()), int(window), outputs, units)
 
     @property

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.cli.conftest import Tapeline
 
-from tapeline.exchanges import kraken
+from tapeline.exchanges import kraken_trades
 from tapeline.simulator.faults import FAULTS
 
 SERVE = ("simulate", "--venue", "kraken", "--duration", "100ms")
@@ -47,7 +47,7 @@ def test_a_recording_keeps_its_own_times_where_asked(tapeline: Tapeline, shared:
     recording = shared / "data" / "nautilus-kraken" / "http_trades.json"
     tapeline(*SERVE, "--tape", recording, "--own-times", "--truth", "truth.parquet")
     truth = pq.read_table(folder / "truth.parquet")
-    theirs = kraken.parse_history(recording.read_bytes()).trades
+    theirs = kraken_trades.parse_history(recording.read_bytes()).trades
     assert truth.column("trade_id").to_pylist() == [one.trade_id for one in theirs]
     stamps = truth.column("ts_event").to_pylist()
     assert [stamp // 1000 for stamp in stamps] == [one.ts_event // 1000 for one in theirs]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tapeline.errors import InputError, MalformedMessage
 from tapeline.exchanges.base import Ack, Ignored, RawTrade, Trade
-from tapeline.exchanges.binance import Event, instrument, parse, parse_history, parse_message, subscribe
+from tapeline.exchanges.binance import Event, instrument, parse, parse_message, subscribe
+from tapeline.exchanges.binance_trades import parse_history
 
 TRADE: dict[str, Any] = {"e": "trade", "E": 1, "s": "BTCUSDT", "t": 7, "p": "61837.63", "q": "0.02", "T": 1723161255342}
 AGG: dict[str, Any] = {

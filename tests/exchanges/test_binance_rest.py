@@ -9,7 +9,8 @@ import pytest
 
 from tapeline.errors import MalformedMessage, UsageError, VenueBusy, VenueRefused
 from tapeline.exchanges.base import Ack, Feed, Ignored, Request, Response, Span
-from tapeline.exchanges.binance import EXCHANGE, check, history, history_aggregated, parse_message
+from tapeline.exchanges.binance import EXCHANGE, history, history_aggregated, parse_message
+from tapeline.exchanges.binance_trades import check
 from tapeline.testing.exchange_feeds import walked
 
 START_MS = 1_762_795_433_000

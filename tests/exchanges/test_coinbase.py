@@ -8,7 +8,8 @@ import pytest
 
 from tapeline.errors import InputError, MalformedMessage
 from tapeline.exchanges.base import Ack, Ignored, Trade
-from tapeline.exchanges.coinbase import parse_history, parse_message, subscribe, subscribe_matches
+from tapeline.exchanges.coinbase import parse_message, subscribe, subscribe_matches
+from tapeline.exchanges.coinbase_trades import parse_history
 
 MATCH = {
     "type": "match",

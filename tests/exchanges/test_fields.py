@@ -5,8 +5,8 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from tapeline.errors import MalformedMessage
-from tapeline.exchanges.fields import named, number_text, rfc3339_ns, seconds_ns, split_symbol
+from tapeline.errors import InputError, MalformedMessage
+from tapeline.exchanges.fields import named, number_text, reading, rfc3339_ns, seconds_ns, side_of, split_symbol
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,25 @@ def test_a_symbol_is_named_or_refuses_the_message() -> None:
         with pytest.raises(MalformedMessage, match="symbol: cannot be named") as caught:
             named(find, symbol, b"raw")
         assert caught.value.raw == b"raw"
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), RecursionError("no"), msgspec.DecodeError("no")])
+def test_what_a_decoder_refuses_is_malformed(error: Exception) -> None:
+    with pytest.raises(MalformedMessage, match=r"^foo: cannot be read \(no\)") as caught, reading("foo", b"raw"):
+        raise error
+    assert caught.value.raw == b"raw"
+    assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", [InputError("foo", "is another"), KeyError("x"), KeyboardInterrupt()])
+def test_other_errors_pass(error: BaseException) -> None:
+    with pytest.raises(type(error)) as caught, reading("foo row", b""):
+        raise error
+    assert caught.value is error
+
+
+def test_a_side_is_one_of_the_venue_s_words() -> None:
+    sides = {"buy": 1, "sell": -1}
+    assert side_of("foo trade", "sell", sides, b"") == -1
+    with pytest.raises(MalformedMessage, match="foo trade: side: expected buy or sell, was 'both'"):
+        side_of("foo trade", "both", sides, b"")

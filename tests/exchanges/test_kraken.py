@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tapeline.errors import InputError, MalformedMessage, UsageError
 from tapeline.exchanges.base import Ack, Ignored, Trade
-from tapeline.exchanges.kraken import instrument, parse_history, parse_message, subscribe, symbol
+from tapeline.exchanges.kraken import instrument, parse_message, subscribe, symbol
+from tapeline.exchanges.kraken_trades import parse_history
 
 ROW = '["105433.60000","0.00027625",1762795433.9717445,"b","l","",10218208]'
 

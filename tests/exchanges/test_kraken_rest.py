@@ -9,7 +9,8 @@ import pytest
 
 from tapeline.errors import InputError, VenueBusy, VenueRefused
 from tapeline.exchanges.base import Request, Response, Span
-from tapeline.exchanges.kraken import EXCHANGE, check, history
+from tapeline.exchanges.kraken import EXCHANGE, history
+from tapeline.exchanges.kraken_trades import check
 from tapeline.testing.exchange_feeds import walked
 
 START = 1_762_795_433_000_000_000

@@ -10,15 +10,8 @@ from hypothesis import strategies as st
 
 from tapeline.errors import InputError, MalformedMessage, UsageError
 from tapeline.exchanges.base import Ack, Ignored, RawTrade, Trade
-from tapeline.exchanges.massive import (
-    authenticate,
-    instrument,
-    parse_history,
-    parse_message,
-    subscribe,
-    symbol,
-    trade_id,
-)
+from tapeline.exchanges.massive import authenticate, instrument, parse_message, subscribe, symbol
+from tapeline.exchanges.massive_trades import parse_history, trade_id
 
 STOCK = {"ev": "T", "sym": "MSFT", "x": 4, "i": "12345", "p": 114.125, "s": 100, "c": [0, 12], "t": 1536036818784}
 COIN = {"ev": "XT", "pair": "BTC-USD", "p": 33021.9, "t": 1610462007425, "s": 0.01616617, "c": [2], "i": 14, "x": 3}

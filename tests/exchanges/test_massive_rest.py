@@ -10,8 +10,10 @@ import pytest
 
 from tapeline.errors import MalformedMessage, VenueBusy, VenueRefused
 from tapeline.exchanges.base import Bar, Ignored, Request, Response, Span, Trade
-from tapeline.exchanges.massive import EXCHANGE, authorise, history, informed, prepare, trade_id
-from tapeline.exchanges.massive_reference import Conditions, Effect, parse_bars, parse_conditions
+from tapeline.exchanges.massive import EXCHANGE, authorise, history, informed, prepare
+from tapeline.exchanges.massive_aggregates import parse_bars
+from tapeline.exchanges.massive_reference import Conditions, Effect, parse_conditions
+from tapeline.exchanges.massive_trades import trade_id
 from tapeline.testing.exchange_feeds import walked
 
 START = 1_762_795_433_000_000_000

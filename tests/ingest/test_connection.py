@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 import pytest
@@ -196,7 +195,8 @@ async def test_while_the_store_is_down_the_venue_is_left_alone(
     await until(lambda: not kraken.sockets)
     connects = kraken.connects
     ids += kraken.trade(count=50)
-    await asyncio.sleep(0.05)
+    refused = sink.refused
+    await until(lambda: sink.refused >= refused + 5)
     assert kraken.connects == connects
     sink.down = False
     await until(lambda: sink.ids() == ids)
@@ -212,7 +212,7 @@ async def test_a_slow_sink_gets_fewer_larger_deliveries(kraken: FakeKraken, sink
     for _ in range(100):
         ids += await kraken.push()
     await until(lambda: running.status.trades >= 1)
-    await asyncio.sleep(0.05)
+    await kraken.heard()
     sink.room.set()
     await until(lambda: sink.ids() == ids)
     assert len(sink.deliveries) - before < 20

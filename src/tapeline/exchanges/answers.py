@@ -1,14 +1,16 @@
-"""What REST answers of all venues have in common: which are worth asking for again, and which never will be."""
+"""What REST answers of all venues have in common: which are worth asking for again, and how their rows are read."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from typing import TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from tapeline.errors import VenueBusy, VenueRefused
-from tapeline.exchanges.base import Response
+from tapeline.errors import MalformedMessage, VenueBusy, VenueRefused
+from tapeline.exchanges.base import Request, Response
 
 T = TypeVar("T")
 
@@ -45,6 +47,28 @@ def read_or(decoder: msgspec.json.Decoder[T], body: bytes, otherwise: T) -> T:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return otherwise
+
+
+def read_rows(rows: Iterable[msgspec.Raw], read: Callable[[bytes], T]) -> tuple[list[T], list[MalformedMessage]]:
+    """Read rows one by one; those that ``read`` refuses are returned beside the others."""
+    found: list[T] = []
+    bad: list[MalformedMessage] = []
+    for row in rows:
+        try:
+            found.append(read(bytes(row)))
+        except MalformedMessage as error:
+            bad.append(error)
+    return found, bad
+
+
+def following(address: str, below: str) -> Request | None:
+    """Return the request for the next page, None where the address of it is none of those ``below`` a path.
+
+    Only path and query are followed, so that a key goes to no other host.
+    """
+    parts = urlsplit(address)
+    params = dict(parse_qsl(parts.query))
+    return Request(parts.path, params) if parts.path.startswith(below) and params else None
 
 
 def retry_after(response: Response) -> float:

@@ -1,4 +1,4 @@
-"""The way through candles that a venue made, and how their rows are read."""
+"""The way through candles that a venue made."""
 
 from __future__ import annotations
 
@@ -67,15 +67,3 @@ def within(bars: Iterable[Bar], span: Span) -> list[Bar]:
     """Return the candles whose open_time is in a span, oldest first, each once."""
     known = {bar.open_time: bar for bar in bars if span.start <= bar.open_time < span.end}
     return [known[one] for one in sorted(known)]
-
-
-def read_rows(rows: Iterable[msgspec.Raw], read: Callable[[bytes], Bar]) -> Read:
-    """Read rows one by one; those that ``read`` refuses are kept as bad."""
-    bars: list[Bar] = []
-    bad: list[MalformedMessage] = []
-    for row in rows:
-        try:
-            bars.append(read(bytes(row)))
-        except MalformedMessage as error:
-            bad.append(error)
-    return bars, bad

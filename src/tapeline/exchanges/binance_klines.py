@@ -6,14 +6,13 @@ day (3d, 1w), are none of our timeframes.
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import msgspec
 
 from tapeline.clock import parse_duration
-from tapeline.exchanges.bars import Read, by_window, numbers, read_rows
+from tapeline.exchanges.answers import read_rows
+from tapeline.exchanges.bars import Read, by_window, numbers
 from tapeline.exchanges.base import Bar, Request, Span, Walk
-from tapeline.exchanges.fields import MAX_ID, number_text, reading
+from tapeline.exchanges.fields import Millis, Number, number_text, reading
 
 TIMEFRAMES = {name: name for name in ["1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d"]}
 _ROWS = 1000
@@ -21,7 +20,7 @@ _MS = 1_000_000
 
 
 class _Row(msgspec.Struct, array_like=True):
-    open_time: Annotated[int, msgspec.Meta(ge=0, le=MAX_ID // _MS)]
+    open_time: Millis
     open: msgspec.Raw
     high: msgspec.Raw
     low: msgspec.Raw
@@ -29,7 +28,7 @@ class _Row(msgspec.Struct, array_like=True):
     volume: msgspec.Raw
     close_time: int
     quote_volume: msgspec.Raw
-    trades: Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
+    trades: Number
     buy_volume: msgspec.Raw
 
 

@@ -5,14 +5,13 @@ Source: docs.cdp.coinbase.com, exchange-api products/candles, advanced-trade-api
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import msgspec
 
 from tapeline.clock import SECOND, format_time, parse_duration
-from tapeline.exchanges.bars import Read, by_window, numbers, read_rows
+from tapeline.exchanges.answers import read_rows
+from tapeline.exchanges.bars import Read, by_window, numbers
 from tapeline.exchanges.base import Bar, Request, Span, Walk
-from tapeline.exchanges.fields import MAX_ID, reading
+from tapeline.exchanges.fields import Seconds, reading
 
 TIMEFRAMES = {"1m": "60", "5m": "300", "15m": "900", "1h": "3600", "6h": "21600", "1d": "86400"}
 TIMEFRAMES_ADVANCED = {
@@ -26,13 +25,12 @@ TIMEFRAMES_ADVANCED = {
     "1d": "ONE_DAY",
 }
 _ROWS = 300
-_Seconds = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID // SECOND)]
 
 
 class _Row(msgspec.Struct, array_like=True):
     """The order of the prices is the venue's own."""
 
-    time: _Seconds
+    time: Seconds
     low: msgspec.Raw
     high: msgspec.Raw
     open: msgspec.Raw

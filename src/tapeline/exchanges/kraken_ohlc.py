@@ -5,31 +5,29 @@ Source: docs.kraken.com, rest-api/get-ohlc-data. Whatever ``since`` says, nothin
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import msgspec
 
 from tapeline.clock import SECOND, format_time, parse_duration
 from tapeline.errors import MalformedMessage, VenueRefused
-from tapeline.exchanges.bars import Read, numbers, read_rows, within
+from tapeline.exchanges.answers import read_rows
+from tapeline.exchanges.bars import Read, numbers, within
 from tapeline.exchanges.base import Bar, Page, Request, Span, Walk
-from tapeline.exchanges.fields import MAX_ID, number_text, reading
+from tapeline.exchanges.fields import Number, Seconds, number_text, reading
 from tapeline.exchanges.walks import asked
 
 TIMEFRAMES = {"1m": "1", "5m": "5", "15m": "15", "30m": "30", "1h": "60", "4h": "240", "1d": "1440"}
 _ROWS = 720
-_Seconds = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID // SECOND)]
 
 
 class _Row(msgspec.Struct, array_like=True):
-    time: _Seconds
+    time: Seconds
     open: msgspec.Raw
     high: msgspec.Raw
     low: msgspec.Raw
     close: msgspec.Raw
     vwap: msgspec.Raw
     volume: msgspec.Raw
-    trades: Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
+    trades: Number
 
 
 class _Body(msgspec.Struct):
@@ -39,7 +37,7 @@ class _Body(msgspec.Struct):
 _body = msgspec.json.Decoder(_Body)
 _rows = msgspec.json.Decoder(list[msgspec.Raw])
 _row = msgspec.json.Decoder(_Row)
-_last = msgspec.json.Decoder(_Seconds)
+_last = msgspec.json.Decoder(Seconds)
 
 
 def walk(pair: str, timeframe: str, span: Span) -> Walk:

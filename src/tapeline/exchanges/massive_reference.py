@@ -1,25 +1,22 @@
-"""What Massive says about trades: which conditions let a trade count, and candles made by the venue.
+"""What Massive says about trades: which conditions let a trade count.
 
 A candle here is a fold over trades of one kind: a trade counts in all of it or not at all. So only trades that update
 open and close, high and low, and volume count. One that updates less (an odd lot, an average price, a late report) is
 left out by name, hence the volume of our candles is that of the trades that made their prices, and below the
 consolidated volume.
 
-Source: massive.com/docs, v3/reference/conditions and v2/aggs; the meaning of ``correction`` is that of the daily TAQ
-files of NYSE.
+Source: massive.com/docs, v3/reference/conditions; the meaning of ``correction`` is that of the daily TAQ files of NYSE.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from tapeline.errors import MalformedMessage
-from tapeline.exchanges.base import Bar
-from tapeline.exchanges.fields import MAX_ID, number_text, reading
+from tapeline.exchanges.fields import reading
 
 _CANCELLED = {
     7: "tradeErroneous",
@@ -60,6 +57,10 @@ class Conditions:
         return "tradeHighLowOnly" if all(one.high_low for one in held) else "tradeVolumeOnly"
 
 
+ALL = Conditions()
+"""Every trade counts."""
+
+
 class _Rules(msgspec.Struct):
     updates_open_close: bool = True
     updates_high_low: bool = True
@@ -81,26 +82,7 @@ class _ConditionsBody(msgspec.Struct):
     results: list[_Condition]
 
 
-class _Bar(msgspec.Struct):
-    t: Annotated[int, msgspec.Meta(ge=0, le=MAX_ID // 1_000_000)]
-    o: msgspec.Raw
-    h: msgspec.Raw
-    l: msgspec.Raw  # noqa: E741  the venue's own field name
-    c: msgspec.Raw
-    v: msgspec.Raw
-    vw: msgspec.Raw = msgspec.Raw()
-    n: Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)] | None = None
-
-
-class _BarsBody(msgspec.Struct):
-    results: list[_Bar] = []
-    status: str = ""
-    next_url: str = ""
-    ticker: str = ""
-
-
 _conditions = msgspec.json.Decoder(_ConditionsBody)
-_bars = msgspec.json.Decoder(_BarsBody)
 
 
 def parse_conditions(body: bytes) -> Conditions:
@@ -124,21 +106,6 @@ def parse_conditions(body: bytes) -> Conditions:
     )
 
 
-def parse_bars(body: bytes) -> tuple[list[Bar], str]:
-    """Read a body of ``v2/aggs``: its candles, and the address of the next page (empty: none).
-
-    Raises:
-        MalformedMessage: it is no such body, or a number in it is none.
-    """
-    with reading("massive aggregates", body):
-        answer = _bars.decode(body)
-        bars = [_bar(row) for row in answer.results]
-    if not answer.ticker or answer.status not in {"OK", "DELAYED"}:
-        raise MalformedMessage("massive aggregates", "is no body of candles", raw=body)
-    return bars, answer.next_url
-
-
-def _bar(row: _Bar) -> Bar:
-    prices = (number_text(row.o), number_text(row.h), number_text(row.l), number_text(row.c))
-    vwap = number_text(row.vw) if row.vw else None
-    return Bar(row.t * 1_000_000, *prices, number_text(row.v), vwap, row.n)
+def rules_of(ticker: str, conditions: Conditions) -> Conditions:
+    """Return the conditions of stocks for a stock; options (``O:``) and crypto (``X:``) number theirs otherwise."""
+    return ALL if ticker[1:2] == ":" else conditions

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from tapeline.errors import InputError, MalformedMessage, UnreadableFile
-from tapeline.exchanges import kraken
+from tapeline.exchanges import kraken, kraken_trades
 from tapeline.exchanges.base import RawTrade
 from tapeline.recordings.base import Chunk, IdKind, RecordingFormat, Request
 from tapeline.recordings.court import Court
@@ -94,7 +94,7 @@ class KrakenRest:
     def _rows(self) -> Iterator[_Row]:
         for body in _bodies(self._source):
             try:
-                history = kraken.parse_history(body)
+                history = kraken_trades.parse_history(body)
             except MalformedMessage as error:
                 yield from _salvage(body, error)
             except InputError as error:
@@ -119,7 +119,7 @@ def _salvage(body: bytes, error: MalformedMessage) -> Iterator[_Row]:
             pair = found["pair"].decode()
             continue
         try:
-            yield pair, found["row"], kraken.parse_row(pair, found["row"])
+            yield pair, found["row"], kraken_trades.parse_row(pair, found["row"])
         except MalformedMessage as bad:
             yield pair, found["row"], bad
     yield pair, body[end:], error
@@ -146,7 +146,7 @@ def _bodies(source: Source) -> Iterator[bytes]:
 
 def _is_body(line: bytes) -> bool:
     try:
-        kraken.parse_history(line)
+        kraken_trades.parse_history(line)
     except MalformedMessage:
         return False
     except InputError:

@@ -13,7 +13,7 @@ import pytest
 from tests.simulator.venues.tools import NOW, asked, opened, read, recorded, said, tapes
 
 from tapeline.clock import DAY, MINUTE, SECOND
-from tapeline.exchanges import binance
+from tapeline.exchanges import binance, binance_trades
 from tapeline.exchanges.base import Ack, Trade
 from tapeline.simulator.tape import Tape
 from tapeline.simulator.venue import Close, Ping, Request, Response, Session
@@ -214,7 +214,7 @@ def test_trades_are_found_by_id_and_the_newest_without(venue: Binance) -> None:
     assert [row["id"] for row in newest] == list(range(last - 499, last + 1))
     page = asked(venue, "/api/v3/historicalTrades", {"symbol": "BTCUSDT", "fromId": 100, "limit": 5000})[1]
     assert [row["id"] for row in page] == list(range(100, 1100))
-    history = binance.parse_history(json.dumps(page).encode(), "BTCUSDT")
+    history = binance_trades.parse_history(json.dumps(page).encode(), "BTCUSDT")
     true = venue.tapes[BTC].rows(99, 1099)
     assert [one.ts_event for one in history.trades] == true.ts_event.tolist()
     assert [one.side for one in history.trades] == true.side.tolist()

@@ -13,7 +13,7 @@ import pytest
 from tests.simulator.venues.tools import NOW, asked, opened, read, said, tapes
 
 from tapeline.clock import MINUTE, SECOND, parse_time
-from tapeline.exchanges import coinbase
+from tapeline.exchanges import coinbase, coinbase_trades
 from tapeline.exchanges.base import Ack, Ignored, Trade
 from tapeline.simulator.sources import decimals_of
 from tapeline.simulator.tape import Listing, Tape
@@ -251,7 +251,7 @@ def test_pages_of_trades_go_back_in_time_by_id(venue: Coinbase) -> None:
     assert [row["trade_id"] for row in before] == [last, last - 1, last - 2]
     status, none, headers = asked(venue, "/products/BTC-USD/trades", {"after": 1})
     assert (status, none, "cb-after" in headers) == (200, [], False)
-    history = coinbase.parse_history(json.dumps(after).encode(), "BTC-USD")
+    history = coinbase_trades.parse_history(json.dumps(after).encode(), "BTC-USD")
     true = venue.tapes[BTC].rows(92, 99)
     assert [(one.trade_id, one.side) for one in history.trades] == [
         *zip(true.trade_id.tolist(), true.side.tolist(), strict=True)

@@ -11,7 +11,7 @@ from tests.simulator.venues.tools import NOW, opened, read, said, tapes
 from tests.simulator.venues.tools import recorded as recorded_tape
 
 from tapeline.clock import MINUTE, SECOND
-from tapeline.exchanges import kraken
+from tapeline.exchanges import kraken, kraken_trades
 from tapeline.exchanges.base import Ack, Trade
 from tapeline.simulator.tape import Tape
 from tapeline.simulator.venue import Close, Request, Response, Session
@@ -156,7 +156,7 @@ def test_what_is_told_is_what_happened_and_reads_as_from_kraken() -> None:
     assert [float(one.qty) for one in trades] == truth.qty.tolist()
     assert [one.side for one in trades] == truth.side.tolist()
     response = Kraken(held).rest(Request("/0/public/Trades", {"pair": "XBTUSD", "since": "0"}), held, NOW)
-    history = kraken.parse_history(response.body)
+    history = kraken_trades.parse_history(response.body)
     assert [float(one.price) for one in history.trades] == truth.price[:1000].tolist()
     assert [one[1:3] + one[5:] for one in history.trades] == [one[1:3] + one[5:] for one in trades[:1000]]
 

@@ -12,7 +12,7 @@ import pytest
 from tests.simulator.venues.tools import NOW, opened, read, said, tapes
 
 from tapeline.clock import DAY, MINUTE, SECOND, format_time
-from tapeline.exchanges import massive
+from tapeline.exchanges import massive, massive_trades
 from tapeline.exchanges.base import Ack, Trade
 from tapeline.simulator.venue import Close, Request, Response, Session
 from tapeline.simulator.venues.massive import Massive
@@ -178,7 +178,7 @@ def test_rest_and_socket_tell_the_same_trades(venue: Massive) -> None:
         (raw,) = logged_in(venue, cluster, "T.*" if cluster == "stocks" else "XT.*").trades(frame, NOW)
         live = [event.raw for event in massive.parse_message(raw, NOW) if isinstance(event, Trade)]
         request = Request(f"/v3/trades/{ticker}", {"limit": "30"}, KEY)
-        history = massive.parse_history(venue.rest(request, venue.tapes, NOW).body, ticker)
+        history = massive_trades.parse_history(venue.rest(request, venue.tapes, NOW).body, ticker)
         assert [one.trade_id for one in reversed(history.trades)] == [one.trade_id for one in live]
         assert [one[2:6] for one in reversed(history.trades)] == [one[2:6] for one in live]
 
