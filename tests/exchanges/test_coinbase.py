@@ -29,8 +29,8 @@ def market_trades(*ids: object, **changes: Any) -> bytes:
     return json.dumps({"channel": "market_trades", "sequence_num": 9, "events": events}).encode()
 
 
-def trades(data: bytes, **options: bool) -> list[Trade]:
-    return [event for event in parse_message(data, 5, **options) if isinstance(event, Trade)]
+def trades(data: bytes) -> list[Trade]:
+    return [event for event in parse_message(data, 5) if isinstance(event, Trade)]
 
 
 def test_market_trades_come_oldest_first_with_their_sequence() -> None:
@@ -38,7 +38,7 @@ def test_market_trades_come_oldest_first_with_their_sequence() -> None:
     assert [one.raw.trade_id for one in found] == [42, 43]
     assert found[0] == (
         "BTC-USD.COINBASE",
-        ("BTC-USD", 42, 1762795434200000000, "1.5", "2", 1, 1),
+        ("BTC-USD", 42, 1762795434200000000, "1.5", "2", -1, 1),
         5,
         "trade",
         False,
@@ -46,9 +46,17 @@ def test_market_trades_come_oldest_first_with_their_sequence() -> None:
     )
 
 
-def test_the_side_of_market_trades_can_be_turned() -> None:
-    assert trades(market_trades("1"))[0].raw.side == 1
-    assert trades(market_trades("1"), maker_side=True)[0].raw.side == -1
+@pytest.mark.parametrize(("said", "side"), [("BUY", -1), ("SELL", 1)])
+def test_market_trades_name_the_maker_s_side(said: str, side: int) -> None:
+    assert trades(market_trades("1", side=said))[0].raw.side == side
+
+
+def test_who_traded_at_a_recorded_best_ask_bought(shared: Path) -> None:
+    body = (shared / "data/nautilus-coinbase/http_ticker.json").read_bytes()
+    book = json.loads(body)
+    taken = {book["best_bid"]: -1, book["best_ask"]: 1}
+    found = [(one.side, taken[one.price]) for one in parse_history(body, "BTC-USD").trades if one.price in taken]
+    assert found == [(1, 1), (1, 1)]
 
 
 def test_a_match_names_the_maker_s_side() -> None:

@@ -80,7 +80,7 @@ def test_it_ends_where_the_venue_has_no_more() -> None:
 
 def test_sides_are_those_of_the_taker() -> None:
     assert found(Venue(1, rows=1000), Span(at(0), at(10))) == [(1, 1)]
-    assert found(Venue(1, rows=1000), Span(at(0), at(10)), MARKET_TRADES) == [(1, -1)]
+    assert found(Venue(1, rows=1000), Span(at(0), at(10)), MARKET_TRADES) == [(1, 1)]
 
 
 def test_advanced_trade_is_asked_by_windows_that_shrink_and_grow() -> None:

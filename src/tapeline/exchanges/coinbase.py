@@ -1,14 +1,14 @@
 """Coinbase: WebSocket of Advanced Trade and of Exchange.
 
 Advanced Trade ``market_trades`` come newest first; they are returned oldest first. ``sequence_num`` counts all messages
-of a connection and is kept. Exchange ``match`` names the **maker's** side, which is turned into the aggressor. For
-``market_trades`` no page of Coinbase says whose side it is: it is taken for the taker's, as by other clients;
-``maker_side=True`` turns it.
+of a connection and is kept. Both they and ``match`` of Exchange name the **maker's** side, which is turned into the
+aggressor.
 
 Each product is asked for in a message of its own, so that one that is refused spoils no other. What REST answers is
 read in `tapeline.exchanges.coinbase_trades` and ``coinbase_candles``.
 
-Source: docs.cdp.coinbase.com, advanced-trade/websocket-channels, exchange/websocket-feed/channels.
+Source: docs.cdp.coinbase.com, advanced-trade-apis/websocket/websocket-channels (market trades: "each market trade
+belongs to a side, which refers to the makers side"), exchange/websocket-feed/channels.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ _groups = msgspec.json.Decoder(list[_Group])
 _row = msgspec.json.Decoder(Row)
 
 
-def parse_message(raw: bytes, ts_init: int, *, maker_side: bool = False) -> list[Event]:
-    """Read one WebSocket message; ``maker_side`` says that ``market_trades`` name the maker's side.
+def parse_message(raw: bytes, ts_init: int) -> list[Event]:
+    """Read one WebSocket message.
 
     Raises:
         MalformedMessage: it is none, or a field is missing or of the wrong type.
@@ -102,11 +102,11 @@ def parse_message(raw: bytes, ts_init: int, *, maker_side: bool = False) -> list
     with reading("coinbase message", raw):
         message = _message.decode(raw)
         if message.type in {"match", "last_match"} and not message.channel:
-            trade = trade_of(_row.decode(raw), raw, maker_side=True)
+            trade = trade_of(_row.decode(raw), raw)
             name = named(instrument, trade.symbol, raw)
             return [Trade(name, trade, ts_init, snapshot=message.type == "last_match")]
         if message.channel == "market_trades":
-            return _market_trades(message, raw, ts_init, maker_side)
+            return _market_trades(message, raw, ts_init)
         events = _not_trades(message)
     if not events:
         raise MalformedMessage("coinbase message", "is of no known kind", raw=raw)
@@ -183,13 +183,13 @@ def symbol(instrument: str) -> str:
     return "-".join(pair_of(instrument))
 
 
-def _market_trades(message: _Message, raw: bytes, ts_init: int, maker_side: bool) -> list[Event]:
+def _market_trades(message: _Message, raw: bytes, ts_init: int) -> list[Event]:
     found: list[Trade] = []
     for group in _groups.decode(message.events):
         if group.trades is None or group.type not in {"snapshot", "update"}:
             raise MalformedMessage("coinbase market_trades", "holds no trades", raw=raw)
         for row in group.trades:
-            trade = trade_of(row, raw, maker_side=maker_side)
+            trade = trade_of(row, raw)
             name = named(instrument, trade.symbol, raw)
             snapshot = group.type == "snapshot"
             found.append(Trade(name, trade, ts_init, snapshot=snapshot, sequence=message.sequence_num))

@@ -1,6 +1,7 @@
 """The past of Coinbase: REST bodies of trades, of Exchange and of Advanced Trade, and the ways through them.
 
-Rows of Exchange name the **maker's** side, which is turned into the aggressor.
+Rows name the **maker's** side, which is turned into the aggressor. Coinbase says so of Exchange; of Advanced Trade's
+REST it says nothing, but in a recorded body the trades at the best ask are sells, as those of makers are.
 
 Source: docs.cdp.coinbase.com, exchange-api products/trades, advanced-trade-api products/ticker.
 """
@@ -19,7 +20,7 @@ from tapeline.exchanges.base import History, Page, RawTrade, Request, Response, 
 from tapeline.exchanges.fields import MAX_ID, reading, rfc3339_ns, side_of
 from tapeline.exchanges.walks import Stretch, asked, by_id
 
-_SIDES = {"buy": 1, "sell": -1}
+_TAKERS = {"buy": -1, "sell": 1}
 _ROWS = 1000
 _WIDEST = 86_400
 
@@ -56,13 +57,12 @@ def parse_history(body: bytes, symbol: str) -> History:
         InputError: Coinbase answered with an error.
     """
     with reading("coinbase body", body):
-        advanced = body.lstrip()[:1] == b"{"
-        answer = _answer.decode(body) if advanced else _Answer(_rows.decode(body))
+        answer = _answer.decode(body) if body.lstrip()[:1] == b"{" else _Answer(_rows.decode(body))
     if answer.trades is None:
         if answer.message or answer.error:
             raise InputError("coinbase body", f"the venue answered {answer.message or answer.error!r}")
         raise MalformedMessage("coinbase body", "is no body of trades", raw=body)
-    trades, bad = read_rows(reversed(answer.trades), partial(_from_row, symbol=symbol, maker_side=not advanced))
+    trades, bad = read_rows(reversed(answer.trades), partial(_from_row, symbol=symbol))
     return History(trades=trades, bad=bad, next=str(trades[0].trade_id) if trades else "")
 
 
@@ -142,21 +142,21 @@ def walk_advanced(product: str, span: Span) -> Walk:
         at, width = at + width, min(width * 2, _WIDEST)
 
 
-def trade_of(row: Row, raw: bytes, *, maker_side: bool) -> RawTrade:
-    """Return the trade of a row; ``maker_side`` says that it names the maker's side.
+def trade_of(row: Row, raw: bytes) -> RawTrade:
+    """Return the trade of a row.
 
     Raises:
         MalformedMessage: side or id are none.
         ValueError: the time is none.
     """
-    side = side_of("coinbase trade", row.side.lower(), _SIDES, raw)
+    side = side_of("coinbase trade", row.side.lower(), _TAKERS, raw)
     text = str(row.trade_id)
     if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= MAX_ID):
         raise MalformedMessage("coinbase trade", "trade_id", raw=raw, expected="a number", was=text)
-    return RawTrade(row.product_id, int(text), rfc3339_ns(row.time), row.price, row.size, -side if maker_side else side)
+    return RawTrade(row.product_id, int(text), rfc3339_ns(row.time), row.price, row.size, side)
 
 
-def _from_row(raw: bytes, symbol: str, *, maker_side: bool) -> RawTrade:
+def _from_row(raw: bytes, symbol: str) -> RawTrade:
     with reading("coinbase row", raw):
-        trade = trade_of(_row.decode(raw), raw, maker_side=maker_side)
+        trade = trade_of(_row.decode(raw), raw)
         return trade._replace(symbol=trade.symbol or symbol)

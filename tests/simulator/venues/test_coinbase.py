@@ -173,7 +173,7 @@ def test_the_snapshot_is_of_100_trades_newest_first_with_the_documented_keys(ven
     newest = venue.tapes[BTC].newest(100)
     assert event["type"] == "snapshot"
     assert [int(row["trade_id"]) for row in event["trades"]] == newest.trade_id[::-1].tolist()
-    sides = {"BUY": 1, "SELL": -1}
+    sides = {"BUY": -1, "SELL": 1}
     assert [sides[row["side"]] for row in event["trades"]] == newest.side[::-1].tolist()
 
 

@@ -1,4 +1,7 @@
-"""How Coinbase writes trades: on its Exchange feed, on Advanced Trade, and in the REST bodies of both."""
+"""How Coinbase writes trades: on its Exchange feed, on Advanced Trade, and in the REST bodies of both.
+
+All of them tell the side of the maker.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from tapeline.simulator.tape import Listing, Tape, decimal_texts, micros
 from tapeline.types import Frame
 
 _MAKER = {1: "sell", 0: "buy", -1: "buy"}
-_TAKER = {1: "BUY", 0: "SELL", -1: "SELL"}
 
 
 def product_of(listing: Listing) -> str:
@@ -42,7 +44,7 @@ def exchange_rows(tape: Tape, rows: Frame) -> list[dict[str, Any]]:
 def advanced_rows(tape: Tape, rows: Frame) -> list[dict[str, Any]]:
     """Return rows of Advanced Trade, on the socket and in REST, newest first."""
     product = product_of(tape.listing)
-    ids, sides = map(str, rows.trade_id.tolist()), [_TAKER[side] for side in rows.side.tolist()]
+    ids, sides = map(str, rows.trade_id.tolist()), [_MAKER[side].upper() for side in rows.side.tolist()]
     columns = zip(ids, *_texts(tape.listing, rows), sides, micros(rows.ts_event), strict=True)
     keys = ("trade_id", "price", "size", "side", "time")
     return [{"product_id": product} | dict(zip(keys, row, strict=True)) for row in columns][::-1]

@@ -1,8 +1,8 @@
 """Coinbase as it speaks: the Exchange feed at ``/exchange``, Advanced Trade at ``/advanced``, and the REST of both.
 
 At the venue they have addresses of their own. Only trades and heartbeats are simulated, other channels are refused. The
-codes with which it closes, and whose side ``market_trades`` tell, are not published: here it is the taker's.
-It has no word for a side that is not known: such a trade is told as a sell.
+codes with which it closes are not published. It has no word for a side that is not known: such a trade is told as one
+that was sold, with a maker who bought.
 
 Source: docs.cdp.coinbase.com, exchange/websocket-feed and advanced-trade/websocket-channels.
 """
