@@ -78,7 +78,7 @@ bench-smoke: $(VENV)/.ready-test ## Every bench once and small; leaves bench/res
 	for file in $(BENCHES); do echo "== $$file"; $(BIN)/python $$file --smoke; done
 
 chaos: $(VENV)/.ready-test ## Long random kills and faults
-	$(BIN)/pytest -m chaos $(ARGS)
+	$(BIN)/pytest -m chaos -o faulthandler_timeout=0 $(ARGS)
 
 docs: $(VENV)/.ready-docs ## Build the documentation into site/, strictly
 	$(BIN)/zensical build --clean --strict

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socketserver
+import ssl
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +59,30 @@ def venue(folder: Path, *options: str, port: int = 0) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(_LONG)
+
+
+@contextmanager
+def self_signed(folder: Path) -> Iterator[tuple[str, list[float]]]:
+    """Listen with a certificate that nobody vouches for; yield the address, and when somebody came (s)."""
+    key, certificate, greeted = folder / "key.pem", folder / "certificate.pem", list[float]()
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=venue"]
+    files = ["-keyout", str(key), "-out", str(certificate), "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*words, *files], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    class Greeting(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            greeted.append(time.monotonic())
+            with suppress(OSError), context.wrap_socket(self.request, server_side=True) as secured:
+                secured.recv(1)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Greeting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"https://127.0.0.1:{server.server_address[1]}", greeted
+        finally:
+            server.shutdown()
 
 
 class Up:

@@ -1,46 +1,49 @@
 """Simulated venues with faults, the whole way into a database behind them, and what must be there afterwards.
 
-Time is the test's own: venues go on by `Storm.blow`, far faster than the clock on the wall; only waits for sockets,
-REST and the disk are real, and those are tiny.
+Time at the venues is the storm's own: it goes on by itself, ``speed`` times as fast as the clock on the wall, and more
+slowly on a machine that cannot keep up. What ingest waits for (answers, pauses between attempts) is real, but short.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
+from pydantic import SecretStr
+from tests.chaos.truth import Stored, proven_wrong, unproven_wrong
 from tests.ingest.fakes import BOUNDS, FREE
 
 from tapeline.clock import SECOND, ManualClock
-from tapeline.compare import same_bits
-from tapeline.config import Settings, load_settings
-from tapeline.exchanges.base import Limits
+from tapeline.config import load_settings
+from tapeline.errors import VenueBusy
+from tapeline.exchanges.base import Limits, Response
 from tapeline.ingest.base import Place, State, Status
+from tapeline.ingest.bounds import Bounds
 from tapeline.ingest.places import place_of
 from tapeline.ingest.venues import Ingest
-from tapeline.pipeline import Pipeline
-from tapeline.recorder import layout_of
 from tapeline.runners.writer import Writer
 from tapeline.simulator.faults import FAULTS, Faults, Per
 from tapeline.simulator.market import JANUARY_2024
-from tapeline.simulator.server import Server, serve
-from tapeline.stores import rows
+from tapeline.simulator.server import Server
+from tapeline.simulator.sources import MarketSource, Source
+from tapeline.simulator.venue import find_venue
 from tapeline.stores.duckdb import DuckDBStore
-from tapeline.types import CANDLE, Frame
+from tapeline.types import Frame
 from tapeline.verify import verify
 
 PAIRS = {"kraken": "BTC-USD", "coinbase": "BTC-USD", "binance": "BTC-USDT", "massive": "BTC-USD"}
 STEP = SECOND // 10
-PACE = 0.002
-QUICK = replace(BOUNDS, rest=0.3, answer=0.5, backfill=10.0, gap_timeout=20.0)
+SPEED = 5.0
+QUICK = replace(BOUNDS, rest=0.5, answer=1.0, proof=0.05, backfill=10.0, gap_timeout=20.0)
+LIES = frozenset({"restart-ids", "past-stamp"})
+"""What nobody can tell from the truth where ids are not contiguous: there it is not told."""
 _CALM = 3.0
-_LONG = 60.0
+_BAN = 1.0
+"""Seconds for which a venue bans at most: not two minutes, as Binance does."""
 _AT_LAST = frozenset({Per.SECOND, Per.BATCH, Per.MESSAGE})
 _AT_FIRST = _AT_LAST | {Per.REQUEST}
 
@@ -54,11 +57,24 @@ class Spells(Faults):
         return FAULTS[name][0] not in self.spared and super().strikes(name, now, **where)
 
 
+class Market:
+    """A market that can be closed: nothing happens there any more."""
+
+    def __init__(self, source: Source) -> None:
+        self.listing = source.listing
+        self.end: int | None = None
+        self._source = source
+
+    def until(self, now: int) -> Frame:
+        return self._source.until(now if self.end is None else min(now, self.end))
+
+
 @dataclass(slots=True)
 class Venue:
     """A simulated venue, what goes wrong there, and where ingest finds it."""
 
     server: Server
+    market: Market
     spells: Spells
     place: Place
     instrument: str
@@ -76,107 +92,179 @@ class Storm:
         seed: of markets, faults and waits.
         venues: which.
         rate: trades a second of each.
+        speed: seconds that pass at the venues in one of ours, at most.
+        bounds: how long ingest waits.
+        silence: seconds without any message after which a connection is stale.
+        options: more settings.
     """
 
     def __init__(
-        self, folder: Path, chances: Mapping[str, float], seed: int, venues: Sequence[str] = (), *, rate: float = 40.0
+        self,
+        folder: Path,
+        chances: Mapping[str, float],
+        seed: int,
+        venues: Sequence[str] = (),
+        *,
+        rate: float = 40.0,
+        speed: float = SPEED,
+        bounds: Bounds = QUICK,
+        silence: float = 1.0,
+        **options: Any,
     ) -> None:
         self.clock = ManualClock(JANUARY_2024)
-        self.seed = seed
         self.settings = load_settings(
-            db=folder / "storm.duckdb",
-            timeframes=("1s", "10s"),
-            feature_sets=("bars",),
-            state_interval="50ms",
-            quiet_grace="1h",  # time here runs too fast for silence to tell anything
+            **{
+                "db": folder / "storm.duckdb",
+                "timeframes": ("1s", "10s"),
+                "feature_sets": ("bars",),
+                "state_interval": "1s",
+                **options,
+            }
         )
-        self.venues = {name: self._venue(name, chances, rate) for name in venues or PAIRS}
+        self._seed = seed
+        self._speed = speed
+        self._bounds = bounds
+        self._silence = silence
+        self._longest = 3 * bounds.gap_timeout
+        self._blown = asyncio.Event()
+        self._stored = asyncio.Event()
         self._stack = AsyncExitStack()
+        self.venues = {name: self._venue(name, chances, rate) for name in venues or PAIRS}
 
     def _venue(self, name: str, chances: Mapping[str, float], rate: float) -> Venue:
-        spells = Spells(chances, seed=self.seed)
-        server = serve(
-            name,
-            [PAIRS[name]],
-            seed=self.seed,
-            rate=rate,
-            steady=True,
-            history=20 * SECOND,
-            clock=self.clock,
-            faults=spells,
-            every=None,
-            limited=False,
+        kind, instrument = find_venue(name), f"{PAIRS[name]}.{name.upper()}"
+        place = self._place(name, "http://127.0.0.1:1")
+        told = {fault: chance for fault, chance in chances.items() if place.feed.contiguous or fault not in LIES}
+        spells = Spells(told, seed=len(PAIRS) * self._seed + list(PAIRS).index(name))
+        now, past = self.clock.now(), 20 * SECOND
+        market = Market(
+            MarketSource(
+                instrument, self._seed, now=now, history=past, rate=rate, steady=True, resolution=kind.resolution
+            )
         )
-        instrument = f"{PAIRS[name]}.{name.upper()}"
-        return Venue(server, spells, _place(name, self.settings, "http://127.0.0.1:1"), instrument)
+        server = Server(kind, [market], clock=self.clock, faults=spells, every=None, limited=False)
+        return Venue(server, market, spells, place, instrument)
+
+    def _place(self, name: str, url: str) -> Place:
+        names: dict[str, Any] = {f"{name}_url": url, "massive_key": SecretStr("secret"), "massive_feed": "crypto"}
+        place = place_of(name.upper(), self.settings.model_copy(update=names))
+        feed = replace(place.feed, limits=Limits(FREE, FREE, FREE), silence=self._silence)
+        return replace(place, feed=feed, exchange=replace(place.exchange, check=_lenient(place.exchange.check)))
 
     async def __aenter__(self) -> Self:
         await self._stack.__aenter__()
         for name, venue in self.venues.items():
             await self._stack.enter_async_context(venue.server)
-            venue.place = _place(name, self.settings, venue.server.rest_url)
-        self.writer = Writer(lambda: DuckDBStore(self.settings.db), self.settings, clock=self.clock)
+            venue.place = self._place(name, venue.server.rest_url)
+        self.writer = Writer(
+            lambda: DuckDBStore(self.settings.db),
+            self.settings,
+            clock=self.clock,
+            timer=self.clock.now,
+            publish=lambda committed: self._stored.set(),
+        )
         await self._stack.enter_async_context(self.writer)
         followed = [(venue.place, [venue.instrument]) for venue in self.venues.values()]
         self.ingest = Ingest(
-            followed, self.writer, clock=self.clock, bounds=QUICK, seed=self.seed, live=self.writer.live
+            followed, self.writer, clock=self.clock, bounds=self._bounds, seed=self._seed, live=self.writer.live
         )
-        self._following = asyncio.create_task(self.ingest.run())
+        self._tasks = [asyncio.create_task(self.ingest.run()), asyncio.create_task(self._blow())]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        self._following.cancel()
-        await asyncio.gather(self._following, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._stack.aclose()
+
+    async def _blow(self) -> None:
+        """Let time pass at the venues."""
+        while True:
+            self.clock.advance(STEP)
+            for venue in self.venues.values():
+                venue.server.pump()
+            self._blown.set()
+            await asyncio.sleep(STEP / SECOND / self._speed)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._blown.set()
+        self._stored.set()
+
+    def _look(self) -> None:
+        """Raise what ended the wind, or ingest."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
+
+    async def _until(self, done: Callable[[], Awaitable[bool]], moved: asyncio.Event, what: str) -> None:
+        """Wait until something is done; it is looked at whenever something has moved."""
+        try:
+            async with asyncio.timeout(self._longest):
+                while True:
+                    moved.clear()
+                    if await done():
+                        return
+                    self._look()
+                    await moved.wait()
+        except TimeoutError:
+            told = "\n".join(str(status) for status in self.ingest.statuses)
+            raise AssertionError(f"{what} did not happen in {self._longest:g} s\n{told}") from None
 
     def status(self, name: str) -> Status:
         return next(one for one in self.ingest.statuses if one.venue == name.upper())
-
-    async def stopped(self, *names: str) -> None:
-        """Wait until connections are stopped for good."""
-        async with asyncio.timeout(_LONG):
-            while any(self.status(name).state is not State.STOPPED for name in names):
-                await self.blow(STEP / SECOND)
 
     def struck(self, fault: str) -> int:
         """Return how often a fault struck anywhere."""
         return sum(venue.spells.counts.get(fault, 0) for venue in self.venues.values())
 
+    async def stopped(self, name: str) -> None:
+        """Wait until a connection is stopped for good."""
+
+        async def done() -> bool:
+            return self.status(name).state is State.STOPPED
+
+        await self._until(done, self._blown, f"the end of {name}")
+
     async def begin(self, *names: str) -> None:
-        """Wait until the tapes (all) have begun: how much of the past a new one gets is no promise."""
-        async with asyncio.timeout(_LONG):
-            for venue in [self.venues[name] for name in names or self.venues]:
-                while (await self.writer.standing(venue.instrument)).trade_id is None:
-                    await self.blow(STEP / SECOND)
+        """Wait until tapes have begun: how much of the past a new one gets is no promise."""
+        for name in names:
+            instrument = self.venues[name].instrument
+
+            async def done(instrument: str = instrument) -> bool:
+                return (await self.writer.standing(instrument)).trade_id is not None
+
+            await self._until(done, self._stored, f"the first trade of {name}")
 
     async def rage(self, seconds: float) -> None:
-        """Let time pass at the venues, and things go wrong."""
+        """Let things go wrong at the venues for so long."""
         for venue in self.venues.values():
             venue.spells.spared = frozenset()
         await self.blow(seconds)
 
     async def blow(self, seconds: float) -> None:
-        """Let time pass at the venues."""
-        for _ in range(round(seconds * SECOND / STEP)):
-            self.clock.advance(STEP)
-            for venue in self.venues.values():
-                venue.server.pump()
-            await asyncio.sleep(PACE)
+        """Wait until so many seconds have passed at the venues."""
+        end = self.clock.now() + round(seconds * SECOND)
+        while self.clock.now() < end:
+            self._look()
+            self._blown.clear()
+            await self._blown.wait()
 
     async def calm(self) -> None:
-        """Let nothing more go wrong but REST, and wait until everything that happened is stored, or given up."""
+        """Let nothing more go wrong but REST, close the markets, and wait until all is stored, or given up."""
         for venue in self.venues.values():
             venue.spells.spared = _AT_LAST
         await self.blow(_CALM)
-        async with asyncio.timeout(_LONG):
-            for venue in self.venues.values():
-                while not await self._reached(venue):
-                    venue.server.pump()
-                    await asyncio.sleep(0.01)
+        for name, venue in self.venues.items():
+            venue.market.end = venue.server.now()
+
+            async def done(venue: Venue = venue) -> bool:
+                return await self._reached(venue)
+
+            await self._until(done, self._blown, f"all of {name}")
 
     async def _reached(self, venue: Venue) -> bool:
-        if self._following.done():
-            self._following.result()
         standing = await self.writer.standing(venue.instrument)
         newest = venue.truth().take(slice(-1, None))
         if not venue.place.feed.contiguous:
@@ -184,104 +272,30 @@ class Storm:
         return not standing.missing and standing.trade_id == int(newest.trade_id[0])
 
 
-def _place(name: str, settings: Settings, url: str) -> Place:
-    names: dict[str, Any] = {f"{name}_url": url, "massive_key": "secret", "massive_feed": "crypto"}
-    place = place_of(name.upper(), settings.model_copy(update=names | {"massive_key": _secret(settings)}))
-    return replace(place, feed=replace(place.feed, limits=Limits(FREE, FREE, FREE), silence=1.0))
+def _lenient(judge: Callable[[Response], None]) -> Callable[[Response], None]:
+    """Return a venue's check of answers, with short bans."""
+
+    def check(response: Response) -> None:
+        try:
+            judge(response)
+        except VenueBusy as busy:
+            busy.retry_after = min(busy.retry_after, _BAN)
+            raise
+
+    return check
 
 
-def _secret(settings: Settings) -> Any:
-    return type(settings.massive_key)("secret")
+def check(storm: Storm, *, loses: bool = True) -> None:
+    """Check what is stored against what truly happened.
 
-
-def content(frame: Frame) -> dict[int, tuple[Any, ...]]:
-    """Return the trades of a tape by id, without when they were received."""
-    names = (frame.trade_id, frame.ts_event, frame.price, frame.qty, frame.side)
-    return {row[0]: row[1:] for row in zip(*(column.tolist() for column in names), strict=True)}
-
-
-class Stored:
-    """What a database holds of an instrument after a storm."""
-
-    def __init__(self, store: DuckDBStore, instrument: str) -> None:
-        self.instrument = instrument
-        self.frame = rows.to_frame(instrument, store.read("trades", instrument=instrument))
-        self.late = store.read("late_trades", instrument=instrument).column("trade_id").to_pylist()
-        self.gaps = store.read("gaps", instrument=instrument).to_pylist()
-        self.store = store
-
-    @property
-    def named(self) -> set[int]:
-        """Return the ids that are said to be missing for ever."""
-        return {
-            number
-            for gap in self.gaps
-            if gap["status"] == "unhealable"
-            for number in range(gap["first_missing"], gap["last_missing"] + 1)
-        }
-
-    def candles_differ(self, truth: Frame, settings: Settings) -> list[str]:
-        """Return where the stored candles are not those of a fold over the true tape."""
-        layout = layout_of(settings, contiguous=True)
-        outputs = Pipeline(self.instrument, layout).feed(truth)
-        wrong = []
-        for timeframe, true in outputs.candles.items():
-            table = self.store.read("candles", instrument=self.instrument, timeframe=timeframe)
-            mine = rows.to_candles(table)
-            if not np.array_equal(mine["open_time"], true["open_time"]):
-                wrong.append(f"{timeframe}: {len(mine)} candles stored, {len(true)} in truth")
-                continue
-            wrong += [
-                f"{timeframe} {name}" for name in CANDLE.names or () if not same_bits(mine[name], true[name]).all()
-            ]
-        return wrong
-
-
-def check(storm: Storm, name: str, *, lies: bool = False, loses: bool = False) -> None:
-    """Check what is stored of a venue against what truly happened there.
-
-    Where ids are not contiguous nobody can tell a lie about them (``lies``), nor that a trade was never told
-    (``loses``).
+    Where ids are not contiguous nobody can tell that a trade was never told (``loses``).
     """
-    venue = storm.venues[name]
     with DuckDBStore(storm.settings.db, read_only=True) as store:
-        stored = Stored(store, venue.instrument)
-        if venue.place.feed.contiguous:
-            check_proven(storm, stored, venue.truth())
-        elif not lies:
-            check_unproven(stored, venue.truth(), loses=loses)
-
-
-def check_proven(storm: Storm, stored: Stored, truth: Frame) -> None:
-    """Check that the true tape is the stored one, in ids, content and candles, but for ids that are said to miss."""
-    kept, true = content(stored.frame), content(truth)
-    assert len(kept) == len(stored.frame), "an id is stored twice"
-    first = min(kept)
-    absent = {number for number in true if number >= first} - kept.keys()
-    assert absent == stored.named, f"{sorted(absent ^ stored.named)[:20]} miss, late {stored.late}, {stored.gaps}"
-    false = {number: (row, true.get(number)) for number, row in kept.items() if true.get(number) != row}
-    assert false == {}, false
-    assert {gap["status"] for gap in stored.gaps} <= {"healed", "unhealable"}
-    if not stored.named:
-        wrong = stored.candles_differ(truth.take(truth.trade_id >= first), storm.settings)
-        assert wrong == [], wrong
-
-
-def check_unproven(stored: Stored, truth: Frame, *, loses: bool) -> None:
-    """Check that nothing false and nothing twice is stored, and that nothing told is lost."""
-    kept, true = _told(stored.frame), _told(truth)
-    assert kept - true == Counter(), kept - true
-    since = int(stored.frame.ts_event.min()) // 10**6
-    lost = Counter({row: count for row, count in (true - kept).items() if row[0] > since})
-    assert loses or lost.total() == len(stored.late), f"{lost.total()} lost, {len(stored.late)} late"
-
-
-def _told(frame: Frame) -> Counter[tuple[Any, ...]]:
-    """Count trades as the venue tells them: in ms, and under ids of its own."""
-    return Counter(zip((frame.ts_event // 10**6).tolist(), frame.price.tolist(), frame.qty.tolist(), strict=True))
-
-
-def check_verified(storm: Storm) -> None:
-    """Check that what is stored is what the stored tape gives, however it is cut."""
-    with DuckDBStore(storm.settings.db, read_only=True) as store:
+        for name, venue in storm.venues.items():
+            stored, truth = Stored.of(store, venue.instrument, storm.settings.timeframes), venue.truth()
+            if venue.place.feed.contiguous:
+                wrong = proven_wrong(stored, truth, storm.settings)
+            else:
+                wrong = unproven_wrong(stored, truth, loses=loses, renames=bool(venue.spells.any_of(["wrong-types"])))
+            assert wrong == [], f"{name}: {wrong}"
         assert verify(store, storm.settings).findings == []

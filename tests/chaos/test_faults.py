@@ -1,20 +1,22 @@
 """Each fault of the simulator alone, and all together, over four venues: what truly happened is what is stored.
 
-``TAPELINE_SEED`` picks another storm; a failing one is printed. ``make chaos`` goes on with ever new ones for
-``TAPELINE_CHAOS_SECONDS`` (default 600), with ``TAPELINE_CHAOS_RATE`` trades a second at each venue (default 500).
+``TAPELINE_SEED`` picks another storm; each prints its own. ``make test-services`` runs a cut of them; ``make chaos``
+runs all, and one over ``TAPELINE_STORM_SECONDS`` (default 600) with ``TAPELINE_STORM_RATE`` trades a second at each of
+``TAPELINE_STORM_VENUES`` (default 5000, all four).
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from random import Random
+from typing import Any
 
 import pytest
-from tests.chaos.storm import Storm, check, check_verified
+from tests.chaos.storm import PAIRS, Storm, check
 
+from tapeline.ingest.bounds import Bounds
 from tapeline.simulator.faults import FAULTS, Per
 
 SEED = int(os.environ.get("TAPELINE_SEED", "1"))
@@ -36,8 +38,11 @@ COMPANY: Mapping[Per, Mapping[str, float]] = {
 """What makes connections and requests at which these can strike."""
 CANNOT_STRIKE = {"fight", "slow-reader"}
 """Our client is alone, and reads at once: that these may be asked for is all that is tried."""
-LIES = {"restart-ids", "past-stamp"}
 LOSES = {"drop", "reorder"} | {name for name, (per, _) in FAULTS.items() if per in (Per.MESSAGE, Per.REQUEST)}
+SHORT = {"stall", "drop", "past-stamp", "rest-cursor"}
+"""What is tried alone wherever servers are."""
+
+pytestmark = pytest.mark.chaos
 
 
 def alone(fault: str) -> Mapping[str, float]:
@@ -45,58 +50,54 @@ def alone(fault: str) -> Mapping[str, float]:
     return {**COMPANY.get(FAULTS[fault][0], {}), fault: CHANCES[fault]}
 
 
-@pytest.mark.chaos
-@pytest.mark.parametrize("fault", CHANCES)
-async def test_one_fault(fault: str, tmp_path: Path) -> None:
+async def weather(storm: Storm, seconds: float) -> None:
     print(f"TAPELINE_SEED={SEED}")
-    storm = Storm(tmp_path, alone(fault), SEED)
     async with storm:
-        await storm.begin()
-        await storm.rage(8)
-        await storm.calm()
-    assert storm.struck(fault) or fault in CANNOT_STRIKE, "the fault never struck"
-    for name in storm.venues:
-        check(storm, name, lies=fault in LIES, loses=fault in LOSES)
-
-
-@pytest.mark.chaos
-@pytest.mark.parametrize("seed", [SEED])
-async def test_all_faults_together(seed: int, tmp_path: Path) -> None:
-    await all_together(seed, tmp_path, {name: SELDOM * chance for name, chance in CHANCES.items()})
-
-
-async def all_together(
-    seed: int, folder: Path, chances: Mapping[str, float], *, seconds: float = 8.0, rate: float = 40.0
-) -> None:
-    print(f"TAPELINE_SEED={seed}")
-    storm = Storm(folder, chances, seed, rate=rate)
-    async with storm:
-        await storm.begin()
+        await storm.begin(*storm.venues)
         await storm.rage(seconds)
         await storm.calm()
-    for name in storm.venues:
-        check(storm, name, lies=True)
-    check_verified(storm)
 
 
-@pytest.mark.chaos
-async def test_ever_new_storms(tmp_path: Path) -> None:
-    end, rate = time.monotonic() + float(os.environ.get("TAPELINE_CHAOS_SECONDS", "600")), _rate()
-    seed = SEED
-    while time.monotonic() < end:
-        random = Random(seed)
-        chances = {name: chance * SELDOM * random.random() for name, chance in CHANCES.items() if random.random() < 0.5}
-        folder = tmp_path / str(seed)
-        folder.mkdir()
-        await all_together(seed, folder, chances, seconds=60.0, rate=rate)
-        seed += 1
+@pytest.mark.parametrize(
+    "fault", [pytest.param(name, marks=pytest.mark.services if name in SHORT else ()) for name in CHANCES]
+)
+async def test_one_fault(fault: str, tmp_path: Path) -> None:
+    storm = Storm(tmp_path, alone(fault), SEED)
+    await weather(storm, 8.0)
+    assert storm.struck(fault) or fault in CANNOT_STRIKE, "the fault never struck"
+    check(storm, loses=fault in LOSES)
 
 
-def _rate() -> float:
-    return float(os.environ.get("TAPELINE_CHAOS_RATE", "500"))
+@pytest.mark.services
+async def test_all_faults_together(tmp_path: Path) -> None:
+    storm = Storm(tmp_path, {name: SELDOM * chance for name, chance in CHANCES.items()}, SEED)
+    await weather(storm, 8.0)
+    check(storm)
 
 
-@pytest.mark.chaos
+@pytest.mark.services
+@pytest.mark.parametrize("fault", ["disconnect", "stall"])
+async def test_a_quiet_market_closes_no_candle_that_is_still_to_be_healed(fault: str, tmp_path: Path) -> None:
+    storm = Storm(tmp_path, {fault: 0.1}, SEED, ["kraken", "coinbase", "binance"], rate=0.6)
+    await weather(storm, 40.0)
+    assert storm.struck(fault), "the fault never struck"
+    check(storm)
+
+
+async def test_a_long_storm(tmp_path: Path) -> None:
+    values: dict[str, Any] = {
+        name: os.environ.get(f"TAPELINE_STORM_{name.upper()}", usual)
+        for name, usual in (("seconds", "600"), ("rate", "5000"), ("venues", ",".join(PAIRS)))
+    }
+    chances = {name: SELDOM * chance for name, chance in CHANCES.items()}
+    names = values["venues"].split(",")
+    rate, usual = float(values["rate"]), replace(Bounds(), backfill=10.0)
+    storm = Storm(tmp_path, chances, SEED, names, rate=rate, speed=1.0, bounds=usual, silence=10.0)
+    await weather(storm, float(values["seconds"]))
+    check(storm)
+
+
+@pytest.mark.services
 @pytest.mark.parametrize(
     ("fault", "venue", "says"),
     [
@@ -108,8 +109,8 @@ def _rate() -> float:
 async def test_what_a_venue_refuses_stops_with_its_reason_and_the_others_go_on(
     fault: str, venue: str, says: str, tmp_path: Path
 ) -> None:
-    storm = Storm(tmp_path, {fault: 1.0}, SEED, [venue, "binance"] if fault == "refuse-auth" else [venue])
-    async with storm:
+    others = ["binance"] if fault == "refuse-auth" else []
+    async with Storm(tmp_path, {fault: 1.0}, SEED, [venue, *others]) as storm:
         await storm.stopped(venue)
         assert says in storm.status(venue).reason
-        await storm.begin(*(storm.venues.keys() - {venue}))
+        await storm.begin(*others)

@@ -1,6 +1,7 @@
 """``tapeline up`` as a process, killed and stopped at random moments: what truly happened is what is stored.
 
-``TAPELINE_SEED`` picks the moments, ``TAPELINE_KILLS`` how often (default 20).
+``TAPELINE_SEED`` picks the moments, ``TAPELINE_KILLS`` how often (default 20), ``TAPELINE_STOPPED`` for how many
+seconds it is stopped after them (default 3).
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from random import Random
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tests.chaos.processes import INSTRUMENT, SETTINGS, Up, tapeline, venue
-from tests.chaos.storm import content
+from tests.chaos.processes import INSTRUMENT, SETTINGS, Up, self_signed, tapeline, venue, wait_for
+from tests.chaos.truth import content
 
 from tapeline.clock import SystemClock
 from tapeline.stores import rows
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.services
 
 SEED = int(os.environ.get("TAPELINE_SEED", "1"))
 KILLS = int(os.environ.get("TAPELINE_KILLS", "20"))
+STOPPED = float(os.environ.get("TAPELINE_STOPPED", "3"))
 FAULTS = ("disconnect=0.02", "drop=0.02", "duplicate=0.02", "reorder=0.02", "malformed=0.01", "rest-5xx=0.05")
 
 
@@ -64,7 +66,7 @@ def test_kills_at_random_moments_lose_and_double_nothing(tmp_path: Path) -> None
         with Up(db, url) as up:
             up.wait_for("candle")
             os.kill(up.process.pid, signal.SIGSTOP)
-            clock.wait(3.0)
+            clock.wait(STOPPED)
             os.kill(up.process.pid, signal.SIGCONT)
             up.wait_until_healed()
             up.end()
@@ -91,6 +93,15 @@ def test_a_second_one_on_the_same_database_is_refused_by_name_of_the_first(tmp_p
         assert f"tapeline (PID {first.process.pid})" in told
         assert address in told
         first.end()
+
+
+def test_a_certificate_that_nobody_vouches_for_is_named_and_asked_for_ever_less(tmp_path: Path) -> None:
+    with self_signed(tmp_path) as (url, greeted), Up(tmp_path / "a.duckdb", url) as up:
+        assert "self-signed certificate" in up.wait_for("connection", state="waiting")["reason"]
+        wait_for(lambda: len(greeted) > 5, "trying again")
+        waits = np.diff(greeted)
+        assert waits.sum() > 0.5, "it tries without a pause"
+        up.end()
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://kraken.invalid"])

@@ -54,7 +54,7 @@ async def start(kraken: FakeKraken, sink: MemorySink) -> AsyncIterator[Start]:
             sink,
             clock=ManualClock(NOW),
             bounds=bounds,
-            live=live.__setitem__,
+            live=lambda names, ago: live.update(dict.fromkeys(names, ago is not None)),
         )
         running.append(Running(ingest, live, asyncio.create_task(ingest.run())))
         return running[-1]

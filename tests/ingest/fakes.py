@@ -29,6 +29,7 @@ FREE = Rate(1e9, 1.0)
 BOUNDS = Bounds(
     open=2.0,
     answer=2.0,
+    proof=0.01,
     settle=0.05,
     linger=0.0,
     backoff=0.005,
@@ -44,10 +45,11 @@ IMPATIENT = replace(BOUNDS, gap_timeout=0.2)
 
 @dataclass
 class MemorySink:
-    """Keep trades by id, as the ledger says; ``down`` makes it refuse."""
+    """Keep trades by id, as the ledger says; ``down`` makes it refuse, and ``refused`` counts how often it did."""
 
     contiguous: bool = True
     down: bool = False
+    refused: int = 0
     deliveries: list[Delivery] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     given_up: list[Missing] = field(default_factory=list)
@@ -65,6 +67,7 @@ class MemorySink:
 
     def _check(self) -> None:
         if self.down:
+            self.refused += 1
             raise StoreUnavailable("store", "disk full")
 
     async def take(self, delivery: Delivery) -> None:
@@ -148,6 +151,11 @@ class FakeKraken:
     async def say(self, message: str | bytes, symbol: str = "BTC/USD") -> None:
         for socket in list(self.subscribed.get(symbol, ())):
             await socket.send(message, text=True)
+
+    async def heard(self) -> None:
+        """Wait until all that was said has reached the other end: it answers a ping after what came before."""
+        for socket in list(self.sockets):
+            await (await socket.ping())
 
     @staticmethod
     def message(symbol: str, rows: list[tuple[int, int, str, str, int]], kind: str = "update") -> str:
@@ -252,7 +260,10 @@ def place(fake: FakeKraken, *, venue: str = "KRAKEN", silence: float = 5.0, cont
 
 
 async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait until a condition holds; fail after a while."""
+    """Wait until a condition holds; fail after a while.
+
+    It looks every 2 ms, for much of what is waited for is state of the ingest, which tells nobody when it changes.
+    """
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.002)

@@ -115,6 +115,21 @@ async def test_garbage_is_kept_raw_and_the_stream_goes_on(kraken: FakeKraken, si
     await until(lambda: running.live[BTC])
 
 
+async def test_an_old_trade_told_again_ends_no_doubt(kraken: FakeKraken, sink: MemorySink, start: Start) -> None:
+    running = start(BTC, ETH, bounds=replace(BOUNDS, settle=60.0))
+    await until(lambda: running.live.get(BTC) and running.live.get(ETH))
+    told = await kraken.push() + await kraken.push()
+    await until(lambda: sink.ids() == told)
+    await kraken.say("{")
+    await until(lambda: not running.live[BTC])
+    await kraken.tell(told[:1])
+    await kraken.push("ETH/USD")
+    await until(lambda: running.live[ETH])
+    assert not running.live[BTC]
+    await kraken.push()
+    await until(lambda: running.live[BTC])
+
+
 @pytest.mark.parametrize("price", ["0", "-1", "1e400", "1e31"])
 async def test_bad_numbers_become_dead_letters_and_heal(
     kraken: FakeKraken, sink: MemorySink, start: Start, price: str

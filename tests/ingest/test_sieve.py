@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.ingest.fakes import BTC, NOW
 
 from tapeline.clock import HOUR, MINUTE, SECOND
+from tapeline.ingest.base import Missing, Standing
 from tapeline.ingest.sieve import Sieve
 from tapeline.types import Frame
 
@@ -20,7 +21,7 @@ def _frame(ids: list[int], stamps: list[int] | None = None) -> Frame:
 
 def _sieve() -> Sieve:
     sieve = Sieve({}, MINUTE)
-    sieve.start(BTC, 100, NOW - SECOND)
+    sieve.start(Standing(BTC, 100, NOW - SECOND))
     return sieve
 
 
@@ -56,9 +57,21 @@ def test_an_old_trade_told_again_may_be_as_old_as_it_is() -> None:
     assert (len(frame), letters) == (2, [])
 
 
+def test_a_trade_that_comes_after_later_ones_is_not_as_old_as_it_says() -> None:
+    sieve = Sieve({}, MINUTE)
+    sieve.start(Standing(BTC, 100, NOW, (Missing(BTC, 50, 60, NOW - HOUR, NOW),)))
+    sieve.sift(_frame([101, 104, 106]))
+    frame, letters, gap = sieve.sift(
+        _frame([102, 105, 55, 56, 103], [NOW, NOW - HOUR, NOW - HOUR, NOW - 2 * HOUR, NOW])
+    )
+    assert frame.trade_id.tolist() == [102, 55, 103]
+    assert gap
+    assert [letter.reason.rsplit(" ", 3)[-1] for letter in letters] == ["49", "104"]
+
+
 def test_as_many_trades_as_time_allows_may_be_missing() -> None:
     sieve = Sieve({}, MINUTE)
-    sieve.start(BTC, 100, NOW - HOUR)
+    sieve.start(Standing(BTC, 100, NOW - HOUR))
     frame, _, gap = sieve.sift(_frame([3_000_000_000]))
     assert (len(frame), gap) == (1, True)
 

@@ -46,3 +46,47 @@ async def test_silence_is_told() -> None:
     socket = Socket("test", cast(ClientConnection, Endless()), BOUNDS, ManualClock(NOW))
     with pytest.raises(TimeoutError):
         await socket.batch(0.01)
+
+
+class Answering(Endless):
+    """A connection on which a message waits, and a pong comes when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pong: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    async def recv(self, *, decode: bool) -> bytes:
+        if self.read:
+            await asyncio.Event().wait()
+        return await super().recv(decode=decode)
+
+    async def ping(self) -> asyncio.Future[float]:
+        return self.pong
+
+
+async def test_only_a_pong_proves_that_all_was_heard_and_only_up_to_its_ping() -> None:
+    answering, clock = Answering(), ManualClock(NOW)
+    socket = Socket("test", cast(ClientConnection, answering), BOUNDS, clock)
+    tasks = [asyncio.create_task(socket.ask()), asyncio.create_task(socket.read())]
+    assert await socket.batch(1.0) == [Received(b"1", NOW)]
+    assert socket.heard is None, "a message may have lain unread for long"
+    clock.advance(60)
+    answering.pong.set_result(0.0)
+    assert await socket.batch(1.0) == []
+    assert socket.heard == NOW
+    with pytest.raises(TimeoutError):
+        await socket.batch(0.01)
+    tasks[1].cancel()
+
+
+async def test_a_pong_proves_nothing_while_messages_are_left_unread() -> None:
+    answering = Answering()
+    socket = Socket("test", cast(ClientConnection, answering), replace(BOUNDS, messages=1), ManualClock(NOW))
+    reader = asyncio.create_task(socket.read())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    answering.pong.set_result(0.0)
+    await socket.ask()
+    assert await socket.batch(1.0) == [Received(b"1", NOW)]
+    assert socket.heard is None
+    reader.cancel()

@@ -49,7 +49,10 @@ class Process:
 
     def kill(self) -> None:
         self.start()
-        self.keeper.live(NAME, True)
+
+    def hear(self) -> None:
+        """Let the connection prove that nothing was said that is not here."""
+        self.keeper.live([NAME], self.clock.now())
 
     def take(self, frame: Frame, source: Source = Source.LIVE, **more: Any) -> None:
         delivery = Delivery((frame,), source=source, contiguous=self.contiguous, **more)
@@ -102,11 +105,11 @@ def test_kills_change_nothing(seed: int, contiguous: bool) -> None:
 def test_a_replay_takes_what_was_decided_by_time(seed: int, contiguous: bool) -> None:
     rng = np.random.default_rng(seed)
     process = Process(contiguous=contiguous)
-    process.keeper.live(NAME, True)
     for piece in arrivals(rng):
         process.take(piece)
         if rng.random() < 0.3:
             process.clock.advance(3 * MINUTE)
+            process.hear()
             process.keeper.tick()
         if rng.random() < 0.2:
             process.kill()
@@ -217,10 +220,12 @@ def test_too_much_behind_a_gap_gives_it_up() -> None:
     process.assert_clean()
 
 
-def quiet(process: Process) -> list[int]:
+def quiet(process: Process, *, proven: bool = True) -> list[int]:
     """Let three minutes pass, and return the close times of the candles that this closes."""
     process.keeper.made.clear()
     process.clock.advance(3 * MINUTE)
+    if proven:
+        process.hear()
     process.keeper.tick()
     closed = [one.outputs.candles["1m"] for one in process.keeper.made if "1m" in one.outputs.candles]
     return [int(time) for candles in closed for time in candles["close_time"]]
@@ -228,7 +233,6 @@ def quiet(process: Process) -> list[int]:
 
 def test_quiet_candles_are_closed_by_the_clock() -> None:
     process = Process()
-    process.keeper.live(NAME, True)
     process.take(part(1, 200))
     last = int(TAPE.ts_event[199])
     closed = quiet(process)
@@ -240,18 +244,17 @@ def test_quiet_candles_are_closed_by_the_clock() -> None:
     process.assert_clean()
 
 
-@pytest.mark.parametrize("why", ["down", "gap"])
+@pytest.mark.parametrize("why", ["down", "gap", "unheard"])
 def test_silence_that_is_not_known_to_be_silence_closes_nothing(why: str) -> None:
     process = Process()
-    process.keeper.live(NAME, True)
     process.take(part(1, 200))
+    process.hear()
     if why == "gap":
         process.take(part(205, 210))
-    else:
-        process.keeper.live(NAME, False)
-    assert quiet(process) == []
+    elif why == "down":
+        process.keeper.live([NAME], None)
+    assert quiet(process, proven=why == "gap") == []
     process.take(part(201, 204))
-    process.keeper.live(NAME, True)
     assert quiet(process) != []
 
 
@@ -259,7 +262,7 @@ def test_the_wall_clock_closes_nothing() -> None:
     process = Process()
     wall = ManualClock(JANUARY_2024)
     process.keeper = Keeper(lambda: process.store, SETTINGS, clock=wall, timer=process.clock.now)
-    process.keeper.live(NAME, True)
+    process.hear()
     process.take(part(1, 200))
     closed = len(process.store.read("candles"))
     wall.advance(3600 * SECOND)

@@ -97,6 +97,18 @@ async def test_a_slow_disk_makes_larger_commits_then_waits() -> None:
         assert sink.queued == 0
 
 
+async def test_what_was_heard_parts_no_transaction() -> None:
+    store, told = Slow(), list[Committed]()
+    async with writer(store, told.append) as sink:
+        store.gate.clear()
+        for first in range(1, 41, 10):
+            await sink.take(delivery(first, first + 9))
+            sink.live([NAME], 0)
+        store.gate.set()
+        assert (await sink.standing(NAME)).trade_id == 40
+    assert 0 < len([one for one in told if len(one.outputs.admission.accepted)]) < 4
+
+
 async def test_a_full_disk_is_said_and_nothing_taken_is_lost() -> None:
     store = Slow()
     async with writer(store) as sink:

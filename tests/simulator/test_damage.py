@@ -158,3 +158,10 @@ def test_several_faults_may_strike_one_message() -> None:
     raw = MessageDamage(faults, 1, FIELDS).message(message(), 0)
     assert b'"price":0,' in raw
     assert b'"qty":-0.5,' in raw
+
+
+def test_all_faults_may_strike_one_message_though_one_breaks_its_types() -> None:
+    asked = {name: 1.0 for name, (per, _) in FAULTS.items() if per is Per.MESSAGE and name != "malformed"}
+    for seed in range(20):
+        raw = MessageDamage(Faults(asked, seed=seed), 1, FIELDS).message(message(), 0)
+        assert b"unheard_of" in raw

@@ -117,6 +117,7 @@ class Connection:
                 async with asyncio.TaskGroup() as tasks:
                     session = Session(self._tools, socket, Healer(self._means, tasks))
                     tasks.create_task(session.keep_alive())
+                    tasks.create_task(session.prove())
                     await session.run(standings)
             finally:
                 self.status.disconnects += 1
@@ -132,8 +133,7 @@ class Connection:
     def _lost(self) -> None:
         """Forget what was held back, and say that we would not know of a trade now."""
         self._holding.drop()
-        for name in self.status.instruments:
-            self._shared.live(name, False)
+        self._shared.live(self.status.instruments, None)
 
     def _enter(self, state: State, reason: str = "") -> None:
         enter(self.status, state, reason, self._shared.clock.now())

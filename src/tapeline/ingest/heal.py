@@ -24,8 +24,11 @@ from tapeline.types import Frame
 
 _RECENT = 10 * SECOND
 
-Live = Callable[[str, bool], None]
-"""Is told whether we would know of a trade of an instrument if there was one."""
+Live = Callable[[Sequence[str], int | None], None]
+"""Is told of instruments: how long ago (ns) all was heard that the venue had said by then; None: trades may be missed.
+
+Only a pong proves it: it comes after everything that was said before its ping, however long that lay unread.
+"""
 
 Work = Callable[[str], Coroutine[object, object, None]]
 
@@ -62,6 +65,7 @@ class Healer:
         self._settling: set[str] = set()
         self._failures: dict[str, str] = {}
         self._first_live: dict[str, int] = {}
+        self._newest: dict[str, int] = {}
 
     @property
     def busy(self) -> bool:
@@ -71,14 +75,18 @@ class Healer:
     def saw(self, frame: Frame, *, plain: bool) -> None:
         """Take note of live trades: unless their ids just follow, the sink is asked what is missing.
 
-        While they are held back the sink does not have them: what comes before them is under way.
+        While they are held back the sink does not have them: what comes before them is under way. Only a newer one
+        than all before ends a doubt: one told again, or out of order, says nothing of what came after it.
         """
-        name = frame.instrument
+        name, newest = frame.instrument, int(frame.trade_id.max())
+        newer = newest > self._newest.get(name, -1)
+        self._newest[name] = max(newest, self._newest.get(name, -1))
         self._first_live.setdefault(name, int(frame.trade_id.min()))
         if self._means.contiguous and not self._means.holding.holds(name):
             if not plain:
                 self.heal([name])
-            self._trust(name)
+            if newer:
+                self._doubted.discard(name)
 
     def heal(self, instruments: Iterable[str]) -> None:
         """Ask the sink what is missing of instruments, and bring it."""
@@ -93,15 +101,16 @@ class Healer:
         """Say that trades may be missing: where the next one does not tell soon, REST is asked."""
         for name in set(instruments) - self._doubted:
             self._doubted.add(name)
-            self._means.live(name, False)
+            self._means.live([name], None)
             if name not in self._settling:
                 self._settling.add(name)
                 self._tasks.create_task(self._settle(name))
 
-    def _trust(self, name: str) -> None:
-        if name in self._doubted:
-            self._doubted.discard(name)
-            self._means.live(name, True)
+    def heard(self, instruments: Iterable[str], ago: int) -> None:
+        """Say that all was heard that the venue had said ``ago`` ns ago: of those in no doubt we miss no trade."""
+        sure = [name for name in instruments if name not in self._doubted]
+        if sure:
+            self._means.live(sure, ago)
 
     def _start(self, name: str, work: Work) -> None:
         if name in self._running:
@@ -142,7 +151,7 @@ class Healer:
         elif standing.trade_id is not None:
             span = replace(span, end=max(span.end, span.start) + MINUTE, first_id=standing.trade_id + 1)
         if await self._bring(name, span, source, lambda frames: name not in self._doubted):
-            self._trust(name)
+            self._doubted.discard(name)
 
     def _wanted(self, standing: Standing) -> tuple[Span, Source]:
         """Return the time from the end of a tape until now; for one without trades the past that is wanted."""
@@ -162,7 +171,7 @@ class Healer:
                 break
             await asyncio.sleep(waits.next())
         await means.holding.release(name)
-        self._trust(name)
+        self._doubted.discard(name)
         if means.contiguous:
             await self._heal(name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -13,13 +14,14 @@ from tapeline.exchanges.base import Bar, RawTrade
 from tapeline.ingest.base import Place
 from tapeline.recordings.base import ImportedCandles
 from tapeline.recordings.candle_rows import CandleRows, judge_candles
-from tapeline.recordings.court import Court, Verdict
+from tapeline.recordings.court import LARGEST, SMALLEST, Court, Verdict
 from tapeline.recordings.instants import TimeRule
-from tapeline.types import DeadLetter, Frame, Int
+from tapeline.types import DeadLetter, Float, Frame, Int
 
 _FIRST_TIME = 1_230_940_800 * 10**9
 _LAST_ID = 2**63 - 2
 _MOST = 2**31 - 1
+_DIGITS = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?,)+", re.ASCII)
 
 
 def judge(
@@ -35,8 +37,8 @@ def judge(
     """
     _, ids, stamps, prices, quantities, sides, counts = zip(*trades, strict=True)
     verdict = Verdict(len(trades))
-    price = verdict.number("price", pa.array(prices, pa.string()))
-    qty = verdict.number("qty", pa.array(quantities, pa.string()))
+    price = _read(verdict, "price", prices)
+    qty = _read(verdict, "qty", quantities)
     numbers = _checked(verdict, "id", ids, 0, _LAST_ID)
     ts_event = _checked(verdict, "time", stamps, _FIRST_TIME, 2**63 - 1)
     stands_for = _checked(verdict, "count", counts, 1, _MOST)
@@ -51,6 +53,18 @@ def judge(
         for row, reason in sorted(verdict.reasons.items())
     ]
     return frame.take(~verdict.bad), letters
+
+
+def _read(verdict: Verdict, what: str, texts: Sequence[str]) -> Float:
+    """Return finite numbers > 0 as a column, and refuse those that are none.
+
+    Plain digits are read here: a live message holds few, and whole columns of them take much longer to begin with.
+    """
+    if _DIGITS.fullmatch(",".join(texts) + ","):
+        values = np.array([float(text) for text in texts])
+        if values.min() >= SMALLEST and values.max() <= LARGEST:
+            return values
+    return verdict.number(what, pa.array(texts, pa.string()))
 
 
 def _checked(verdict: Verdict, what: str, values: Sequence[int | None], low: int, high: int) -> Int:

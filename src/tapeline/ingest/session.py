@@ -56,6 +56,7 @@ class Session:
         self._unproven: set[str] = set()
         self._authorised = self._feed.login is None
         self._ask_again = False
+        self._spoken = _now()
 
     async def run(self, standings: Sequence[Standing]) -> None:
         """Go through all states; it ends by an error only.
@@ -67,8 +68,7 @@ class Session:
         """
         late = [one for one in standings if one.trade_id is None or not self._feed.contiguous]
         for standing in standings:
-            if standing.trade_id is not None and standing.ts_event is not None:
-                self._tools.sieve.start(standing.instrument, standing.trade_id, standing.ts_event)
+            self._tools.sieve.start(standing)
         for standing in late:
             self._tools.holding.hold(standing.instrument)
         await self._login()
@@ -89,6 +89,13 @@ class Session:
         while self._feed.keepalive:
             await asyncio.sleep(self._feed.keepalive_every)
             await self._send(self._feed.keepalive)
+
+    async def prove(self) -> None:
+        """Ask the venue for a sign of life, again and again: what was said before it has then been heard."""
+        while True:
+            await asyncio.sleep(self._tools.bounds.proof)
+            await self._messages.take()
+            await self._socket.ask()
 
     def enter(self, state: State, reason: str = "") -> None:
         """Note a state, since when, and why."""
@@ -136,10 +143,13 @@ class Session:
 
     async def _follow(self) -> None:
         try:
-            await self._read(self._feed.silence)
+            await self._read(self._spoken + self._feed.silence - _now())
         except TimeoutError as error:
             self.enter(State.STALE, f"silent for {self._feed.silence:g} s")
             raise self._silent("anything", self._feed.silence) from error
+        if self._socket.heard is not None:
+            names = [name for name in self._status.instruments if name not in self._status.refused]
+            self._healer.heard(names, self._tools.clock.now() - self._socket.heard)
 
     def _silent(self, what: str, seconds: float) -> VenueBusy:
         return VenueBusy(self._where, f"did not answer {what} in {seconds:g} s", next_step="reconnecting")
@@ -151,6 +161,11 @@ class Session:
     async def _read(self, seconds: float) -> None:
         """Take all messages that are here."""
         received = await self._socket.batch(max(seconds, 0.0))
+        if received:
+            self._spoken = _now()
+            await self._take(received)
+
+    async def _take(self, received: Sequence[Received]) -> None:
         heard = self._hearing.hear(received)
         self._count(received, heard)
         for delivery in self._hearing.deliveries(heard, received[0].ts_init):
@@ -179,10 +194,10 @@ class Session:
         for name in full:
             self._status.notes[name] = "too many live trades came while the past was fetched: they came first"
         self._status.skew = self._tools.skew.value
-        if letters:
-            self._doubt()
         for frame in frames:
             self._healer.saw(frame, plain=plain[frame.instrument])
+        if letters:
+            self._doubt()
 
     def _doubt(self) -> None:
         self._healer.doubt(name for name in self._status.instruments if name not in self._status.refused)

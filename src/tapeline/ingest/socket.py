@@ -34,10 +34,12 @@ class Socket:
 
     Attributes:
         oversized: whether it ended because of a message that was too large.
+        heard: the last `batch` ended with all that the venue had said by then, ns UTC; None: that is not known.
     """
 
     def __init__(self, where: str, connection: ClientConnection, bounds: Bounds, clock: Clock) -> None:
         self.oversized = False
+        self.heard: int | None = None
         self._where = where
         self._connection = connection
         self._bounds = bounds
@@ -46,6 +48,8 @@ class Socket:
         self._changed = asyncio.Event()
         self._emptied = asyncio.Event()
         self._end: ConnectionClosed | None = None
+        self._full = False
+        self._answered: int | None = None
 
     async def read(self) -> None:
         """Take messages off the connection until it ends."""
@@ -56,7 +60,9 @@ class Socket:
                 self._changed.set()
                 if len(self._waiting) >= self._bounds.messages:
                     self._emptied.clear()
+                    self._full = True
                     await self._emptied.wait()
+                    self._full = False
         except ConnectionClosed as end:
             self._end = end
             self._changed.set()
@@ -66,22 +72,32 @@ class Socket:
         with suppress(ConnectionClosed):
             await self._connection.send(message, text=True)
 
+    async def ask(self) -> None:
+        """Ping, and wait for the pong: it comes after all that the venue had said before the ping."""
+        asked = self._clock.now()
+        with suppress(ConnectionClosed):
+            await (await self._connection.ping())
+            if not self._full:
+                self._answered = asked
+                self._changed.set()
+
     async def batch(self, seconds: float) -> list[Received]:
-        """Return all messages that are here, waiting for the first.
+        """Return all messages that are here, waiting for the first, or for none if a pong comes.
 
         Raises:
             TimeoutError: none came in ``seconds``.
             VenueBusy: the connection has ended, and all its messages were returned.
         """
-        if not self._waiting:
+        if not self._waiting and self._answered is None:
             self._changed.clear()
             if self._end is None:
                 async with asyncio.timeout(seconds):
                     await self._changed.wait()
-        if not self._waiting and self._end is not None:
+        if not self._waiting and self._answered is None and self._end is not None:
             raise self._ended(self._end)
         received = list(self._waiting)
         self._waiting.clear()
+        self.heard, self._answered = self._answered, None
         self._emptied.set()
         return received
 

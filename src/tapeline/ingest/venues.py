@@ -25,7 +25,7 @@ class Ingest:
         clock: tells when messages were received.
         bounds: how long to wait, how much to keep.
         seed: of the waits between attempts.
-        live: is told whether we would know of a trade of an instrument if there was one.
+        live: is told how far we would know of a trade of an instrument if there was one, as in `Live`.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Ingest:
         clock: Clock,
         bounds: Bounds | None = None,
         seed: int = 0,
-        live: Live = lambda instrument, up: None,
+        live: Live = lambda instruments, ago: None,
     ) -> None:
         bounds, random, clock = bounds or Bounds(), Random(seed), SteadyClock(clock)
         self._client = new_client()

@@ -16,9 +16,9 @@ from tapeline.types import Bool, DeadLetter, Float, Int
 
 _FIRST_NS = FIRST * 10**9
 _POSITIVE = "a finite number > 0"
-_LARGEST = 1e30
+LARGEST = 1e30
 """A larger price or quantity is no measurement, and its square or product with another would leave the floats."""
-_SMALLEST = 1e-30
+SMALLEST = 1e-30
 _LAST_ID = 2**63 - 2
 """The id after the last must be an int64 too."""
 _ID = "an integer in 0..2^63-2"
@@ -64,7 +64,7 @@ class Verdict:
         values, ok = reals(column)
         rule = _POSITIVE.replace(">", ">=") if zero else _POSITIVE
         good = ok & np.isfinite(values) & ((values >= 0) if zero else (values > 0))
-        huge = good & ((values > _LARGEST) | ((values < _SMALLEST) & (values != 0)))
+        huge = good & ((values > LARGEST) | ((values < SMALLEST) & (values != 0)))
         self.refuse(huge, lambda row: f"{what}: expected 1e-30..1e30, was {shown(column, row)}")
         if missing:
             empty = np.isnan(values) | _empty(column)

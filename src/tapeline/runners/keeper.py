@@ -315,10 +315,15 @@ class Keeper:
             return Standing(instrument, None, None)
         return standing_of(self.recorder.store, self._lane(instrument))
 
-    def live(self, instrument: str, up: bool) -> None:
-        """Note whether we would know of a trade of an instrument: only then is silence a quiet market."""
-        self._watches.setdefault(instrument, Watch()).live = up
-        self._time(instrument).begin(self._clock.now(), self._timer())
+    def live(self, instruments: Sequence[str], heard: int | None) -> None:
+        """Note up to when (ns of the timer) all was heard that the venue said of instruments; None: trades may miss.
+
+        Only up to there is silence a quiet market, whatever happened to us or to the connection since.
+        """
+        for name in instruments:
+            self._watches.setdefault(name, Watch()).heard = heard
+            if heard is not None:
+                self._time(name).begin(self._clock.now(), self._timer())
 
     def tick(self) -> None:
         """Do what time asks for: close quiet candles, show running ones, store states.
@@ -343,8 +348,9 @@ class Keeper:
     def _silence(self, lane: Lane) -> Decision | None:
         """Return the decision that closes what a quiet market has left open, None where there is nothing to close."""
         name, ledger = lane.tape.instrument, lane.pipeline.ledger
-        now, due, position = self._time(name).at(self._timer()), lane.pipeline.next_close, ledger.moment
-        if not self._watches[name].live or now is None or due is None or position is None:
+        heard, due, position = self._watches[name].heard, lane.pipeline.next_close, ledger.moment
+        now = None if heard is None else self._time(name).at(heard)
+        if now is None or due is None or position is None:
             return None
         until = (now - self._grace - (0 if lane.tape.contiguous else ledger.reorder_window)) // self._step * self._step
         if due > until or (lane.tape.contiguous and ledger.pending):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,6 +15,13 @@ class Taken(NamedTuple):
 
     delivery: Delivery
     at: int
+
+
+class Heard(NamedTuple):
+    """Up to when all was heard that the venue said of instruments, ns of that clock; None: trades may be missed."""
+
+    instruments: Sequence[str]
+    at: int | None
 
 
 @dataclass(slots=True)
@@ -45,7 +52,7 @@ class Watch:
     """One instrument, as the keeper watches it.
 
     Attributes:
-        live: whether we would know of a trade: only then is silence a quiet market.
+        heard: up to when (ns of the timer) we would know of a trade: only there is silence a quiet market.
         shown: when its running candles were published last (ns of the timer).
         unshown: whether they moved since.
         saved: when its state was stored last (ns of the timer).
@@ -53,7 +60,7 @@ class Watch:
         adopted: whether its models were put in.
     """
 
-    live: bool = False
+    heard: int | None = None
     shown: int = 0
     unshown: bool = False
     saved: int = 0

@@ -24,7 +24,7 @@ from tapeline.hub import Committed
 from tapeline.ingest.base import Delivery, Missing, Standing
 from tapeline.runners.keeper import Keeper
 from tapeline.runners.latency import Histogram
-from tapeline.runners.watch import Taken
+from tapeline.runners.watch import Heard, Taken
 from tapeline.stores.base import Store
 
 Answer = TypeVar("Answer")
@@ -84,8 +84,8 @@ class Writer:
         self._publish = publish
         self.limit = settings.queue
         self._longest_wait = parse_duration(settings.backoff_cap) / 1e9
-        self._jobs: SimpleQueue[Taken | _Job | None] = SimpleQueue()
-        self._held: Taken | _Job | None = None
+        self._jobs: SimpleQueue[Taken | Heard | _Job | None] = SimpleQueue()
+        self._held: Taken | Heard | _Job | None = None
         self._queued = 0
         self._room = asyncio.Semaphore(settings.queue)
         self._closing = threading.Event()
@@ -157,10 +157,9 @@ class Writer:
         """
         await self._ask(lambda keeper: keeper.give_up(missing))
 
-    def live(self, instrument: str, up: bool) -> None:
-        """Tell whether we would know of a trade of an instrument: only then is silence a quiet market."""
-        if self.failure is None and not self._closing.is_set():
-            self._put(lambda keeper: keeper.live(instrument, up)).add_done_callback(_seen)
+    def live(self, instruments: Sequence[str], ago: int | None) -> None:
+        """Tell how long ago (ns) all was heard and taken that the venue said of instruments; None: trades may miss."""
+        self._jobs.put(Heard(instruments, None if ago is None else self._timer() - ago))
 
     async def call(self, function: Callable[[Keeper], Answer]) -> Answer:
         """Run a function on the thread between two transactions, after everything taken before.
@@ -243,6 +242,8 @@ class Writer:
             while (job := self._next()) is not None:
                 if isinstance(job, _Job):
                     self._do(job)
+                elif isinstance(job, Heard):
+                    self.keeper.live(*job)
                 else:
                     self._commit(self._batch(job))
             with suppress(StoreError):
@@ -251,20 +252,23 @@ class Writer:
             self.failure = sys.exception()
             self._loop.call_soon_threadsafe(self._end)
 
-    def _next(self) -> Taken | _Job | None:
+    def _next(self) -> Taken | Heard | _Job | None:
         held, self._held = self._held, None
         return held if held is not None else self._jobs.get()
 
     def _batch(self, first: Taken) -> list[Taken]:
-        """Return all deliveries that wait, up to the first other job."""
+        """Return all deliveries that wait, up to the first other job; what was heard parts no batch."""
         batch, size = [first], _size(first)
         while size < BATCH and not self._jobs.empty():
             job = self._jobs.get()
-            if not isinstance(job, Taken):
+            if isinstance(job, Heard):
+                self.keeper.live(*job)
+            elif isinstance(job, Taken):
+                batch.append(job)
+                size += _size(job)
+            else:
                 self._hold(job)
                 break
-            batch.append(job)
-            size += _size(job)
         return batch
 
     def _hold(self, job: _Job | None) -> None:
