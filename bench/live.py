@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import subprocess
 import sys
@@ -50,7 +51,10 @@ BUDGET_MS = {"p50": 5.0, "p99": 25.0}
 BUDGET_MB = 500.0
 TIMEFRAMES = ("1s", "1m")
 HORIZON = 5 * SECOND
-WARM_UP = 10.0
+LONGEST_WARM_UP = 200.0
+"""Seconds: predictions begin when the seam to the past is closed and a window of candles is complete behind it."""
+LEAST = 10.0
+"""A shorter run is not worth the warm-up."""
 PAST = 3_000
 GRAIN = 10_000
 """Times are counted in steps of so many ns."""
@@ -94,10 +98,13 @@ class Watch:
     stored: Times = field(default_factory=Times)
     predicted: Times = field(default_factory=Times)
     trades: int = 0
+    answering: set[str] = field(default_factory=set)
 
     def take(self, committed: Committed) -> None:
         """Take what was committed."""
         accepted = committed.outputs.admission.accepted
+        if committed.outputs.predictions:
+            self.answering.add(committed.instrument)
         if not self.warm or not len(accepted):
             return
         now = CLOCK.now()
@@ -149,14 +156,17 @@ async def serve_venue(instruments: int, rate: float) -> None:
 
 
 async def follow(db: Path, url: str, instruments: int, seconds: float) -> None:
-    """Follow the venue, and print what was measured."""
-    settings = load_settings(db=db, timeframes=TIMEFRAMES, kraken_url=url, backfill="1s")
+    """Follow the venue, and print what was measured from the first predictions on."""
+    settings = load_settings(db=db, timeframes=TIMEFRAMES, kraken_url=url, backfill="1ms")
     names = names_of(instruments)
     put_models(db, settings, names)
     watch, process, memory = Watch(), psutil.Process(), []
     async with Embedded(settings, [(place_of("KRAKEN", settings), names)], watcher=watch.take) as live:
+        gc.freeze()  # as tapeline up does
         following = asyncio.create_task(live.run())
-        await asyncio.sleep(min(WARM_UP, seconds))
+        until = CLOCK.now() + (LONGEST_WARM_UP if seconds >= LEAST else seconds) * SECOND
+        while CLOCK.now() < until and len(watch.answering) < instruments:
+            await asyncio.sleep(1.0)
         watch.warm = True
         live.writer.latency.update({stage: Histogram() for stage in STAGES})
         begun, busy = CLOCK.now(), process.cpu_times()
@@ -201,7 +211,8 @@ def run(instruments: int, rate: float, seconds: float) -> dict[str, Any]:
         url = line_of(venue)
         with child("--child", "follow", *asked, "--url", url, "--db", str(Path(folder) / "a.duckdb")) as follower:
             told: dict[str, Any] = json.loads(line_of(follower))
-    return told
+        used, begun = psutil.Process(venue.pid).cpu_times(), psutil.Process(venue.pid).create_time()
+    return told | {"venue_cores": (used.user + used.system) / (CLOCK.now() / SECOND - begun)}
 
 
 def tell(told: dict[str, Any]) -> None:
@@ -220,7 +231,9 @@ def tell(told: dict[str, Any]) -> None:
     half = len(told["memory"]) // 2
     growth = max(told["memory"][half:]) / max(told["memory"][: half or 1])
     record("live_memory_growth", growth, "times, second half / first half", None, None, COMMAND)
-    print(f"  {told['cores']:.2f} cores, {told['memory'][-1]:.0f} MB, connections opened {told['connects']}")
+    cores, each = told["cores"], 1e6 * told["cores"] / told["rate"]
+    print(f"  {cores:.2f} cores ({each:.1f} us a trade), the venue {told['venue_cores']:.2f}")
+    print(f"  {told['memory'][-1]:.0f} MB, connections opened {told['connects']}")
     print(f"  {told['gaps']} gaps, {told['late']} late trades")
 
 

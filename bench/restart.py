@@ -23,9 +23,9 @@ from results import record
 from tapeline.clock import SystemClock
 from tapeline.config import Settings, load_settings
 from tapeline.ingest.base import Delivery
+from tapeline.runners.embedded import open_database
 from tapeline.runners.writer import Writer
 from tapeline.simulator.market import Market
-from tapeline.stores.duckdb import DuckDBStore
 from tapeline.types import Frame
 
 BUDGET_MS = 3000.0
@@ -39,7 +39,7 @@ def settings_of(db: Path) -> Settings:
 async def write(db: Path, trades: int, instruments: int) -> None:
     """Write the tape, say when all but the last pieces are there, and go on until killed."""
     market = Frame.concat(list(Market(7, trades_per_second=200.0).frames(trades=trades // instruments)))
-    async with Writer(lambda: DuckDBStore(db), settings_of(db), clock=SystemClock()) as writer:
+    async with Writer(lambda: open_database(db), settings_of(db), clock=SystemClock()) as writer:
         for at in range(0, len(market), PIECE):
             part = market.take(slice(at, at + PIECE))
             for number in range(instruments):
@@ -63,7 +63,7 @@ def writer_now() -> int:
 
 async def start(db: Path, instruments: int) -> None:
     """Start as the live process does, as far as the first question to a venue."""
-    async with Writer(lambda: DuckDBStore(db), settings_of(db), clock=SystemClock()) as writer:
+    async with Writer(lambda: open_database(db), settings_of(db), clock=SystemClock()) as writer:
         for number in range(instruments):
             standing = await writer.standing(f"C{number}-USD.SIM")
             assert standing.trade_id is not None

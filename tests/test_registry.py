@@ -160,6 +160,25 @@ def test_bytes_that_are_not_those_registered_are_refused_by_name(store: MemorySt
             ask()
 
 
+def test_a_champion_of_older_code_does_not_answer_and_gives_way(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, made = Registry(store), artifact()
+    version = registry.register(made, now=1)
+    registry.promote(NAME, version, now=2)
+    assert registry.champion(*TASK) == made
+    dump = Artifact.dump
+    monkeypatch.setattr(Artifact, "dump", lambda self: dump(self)[:-1] + b', "newer": 0}')
+    assert registry.champion(*TASK) is None
+    with pytest.raises(InputError, match=r"reads as another model.*train again"):
+        registry.load(NAME, version)
+    monkeypatch.undo()
+    newer = artifact(2)
+    registry.promote(NAME, registry.register(newer, now=3), now=4)
+    assert registry.champion(*TASK) == newer
+    assert statuses(registry)[version] == "retired"
+
+
 def test_an_artefact_survives_its_json() -> None:
     made = artifact(low=float("nan"), high=float("nan"))
     again = Artifact.load(made.dump())

@@ -37,6 +37,8 @@ _HEADER = np.dtype(
     ]
 )
 _UNSET = np.iinfo(np.int64).min
+_JOINED = 64
+"""Frames behind a gap are put in order so many at a time: each anew, with all that waits, would take ever longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ class Ledger:
         self.next_id = _UNSET
         self.seen = Intervals()
         self._void = Intervals()
-        self._pending = Frame.empty(instrument)
+        self._none = self._pending = Frame.empty(instrument)
+        self._joining: list[Frame] = []
         self._newest = _UNSET
         self._floor = _UNSET
         self.gap_ahead = False
@@ -94,7 +97,7 @@ class Ledger:
     @property
     def pending(self) -> int:
         """Return how many trades are held back."""
-        return len(self._pending)
+        return len(self._pending) + sum(map(len, self._joining))
 
     @property
     def position(self) -> tuple[int, int] | None:
@@ -150,7 +153,7 @@ class Ledger:
         return self._released_only()
 
     def _released_only(self) -> Admission:
-        none = Frame.empty(self.instrument)
+        none = self._none
         released = self._release_by_id() if self.contiguous else self._release_by_time()
         return Admission(released, none, none, none)
 
@@ -160,8 +163,7 @@ class Ledger:
         if not self.pending and ids[0] == self.next_id and _is_run(ids) and self._void.end_of(self.next_id) is None:
             self.next_id = int(ids[-1]) + 1
             self.seen.add_span(int(ids[0]), int(ids[-1]))
-            none = frame.take(slice(0, 0))
-            return Admission([self._run(frame)], frame, none, none)
+            return Admission([self._run(frame)], frame, self._none, self._none)
         rows, repeated = _distinct(ids)
         known = self.seen.contains(ids[rows])
         fresh = rows[~known]
@@ -170,7 +172,9 @@ class Ledger:
         late = frame.take(fresh[behind])
         repeats = frame.take(np.sort(np.r_[repeated, rows[known]]))
         self.seen.add(ids[fresh[~behind]])
-        self._pending = _by_id(self._pending, accepted)
+        self._joining.append(accepted)
+        if len(self._joining) >= _JOINED:
+            self._join()
         return Admission(self._release_by_id(), accepted, repeats, late)
 
     def _release_by_id(self) -> list[Run]:
@@ -187,7 +191,16 @@ class Ledger:
             else:
                 return released
 
+    def _join(self) -> None:
+        """Put what waits in order."""
+        both = [self._pending, *self._joining] if len(self._pending) else self._joining
+        if self._joining:
+            whole = Frame.concat(both)
+            self._pending = whole.take(np.argsort(whole.trade_id, kind="stable")) if len(both) > 1 else whole
+            self._joining = []
+
     def _take_pending(self, end: int) -> Run:
+        self._join()
         count = int(np.searchsorted(self._pending.trade_id, end, side="right"))
         run = self._pending.take(slice(0, count))
         self._pending = self._pending.take(slice(count, None))
@@ -229,6 +242,7 @@ class Ledger:
 
     def snapshot(self) -> bytes:
         """Return the whole state."""
+        self._join()
         spans, void = self.seen.to_array(), self._void.to_array()
         header = np.zeros(1, _HEADER)
         header[0] = (
@@ -266,6 +280,7 @@ class Ledger:
             )
         self.next_id, self._newest, self._floor = (int(header[name]) for name in ("next_id", "newest", "floor"))
         self.gap_ahead = bool(header["gap"])
+        self._joining = []
         ends = np.cumsum(sizes)
         self.seen = Intervals.from_bytes(snapshot[ends[0] : ends[1]])
         self._void = Intervals.from_bytes(snapshot[ends[1] : ends[2]])
@@ -286,11 +301,6 @@ def _distinct(ids: Int) -> tuple[Int, Int]:
     order = np.argsort(ids, kind="stable")
     first: Bool = np.r_[True, ids[order][1:] != ids[order][:-1]] if len(ids) else np.empty(0, np.bool_)
     return order[first], order[~first]
-
-
-def _by_id(left: Frame, right: Frame) -> Frame:
-    both = Frame.concat([left, right]) if len(left) else right
-    return both.take(np.argsort(both.trade_id, kind="stable")) if len(left) else both
 
 
 def _by_time(left: Frame, right: Frame) -> Frame:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tapeline import tape as tapes
 from tapeline.candles import chained
 from tapeline.clock import format_time
 from tapeline.config import Settings
@@ -119,7 +120,7 @@ def candles(
         UsageError: it is no timeframe, or only candles of other timeframes were imported.
     """
     span, grid = Span(start, end, limit), str(Timeframe.parse(timeframe))
-    tape = find(store, instrument)
+    tape = tapes.known(store, instrument)
     if tape is None:
         table = _imported(store, instrument, grid, span)
         return CandleRows(instrument, grid, rows.to_candles(table), "imported", stored=True)
@@ -234,7 +235,10 @@ def _stored_features(store: Store, instrument: str, timeframe: str, wanted: Feat
 
 def _imported(store: Store, instrument: str, timeframe: str, span: Span) -> pa.Table:
     table = _stored_candles(store, instrument, timeframe, "imported", span)
-    held = [] if table.num_rows else imported_timeframes(store, instrument)
+    if table.num_rows:
+        return table
+    find(store, instrument)
+    held = imported_timeframes(store, instrument)
     if held and timeframe not in held:
         raise UsageError(
             f"{instrument} {timeframe}",

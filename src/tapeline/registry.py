@@ -81,10 +81,13 @@ class Registry:
         return artifact.version
 
     def champion(self, instrument: str, timeframe: str, horizon: int, target: str = "return") -> Artifact | None:
-        """Return the model that answers, or None."""
+        """Return the model that answers; None where there is none, or what is stored of it cannot be read any more."""
         rows = self._rows(model_name(instrument, timeframe, horizon, target))
         row = next((row for row in rows if row["status"] == "champion"), None)
-        return _artifact(row) if row else None
+        try:
+            return _artifact(row) if row else None
+        except InputError:
+            return None
 
     def champions(self, instrument: str, timeframe: str, horizon: int) -> list[Artifact]:
         """Return the models that answer for both targets: what a `Predictor` takes; empty where there is none."""
@@ -244,5 +247,7 @@ def _artifact(row: Mapping[str, Any]) -> Artifact:
     except InputError as error:
         raise InputError(where, str(error)) from error
     if (artifact.name, artifact.version) != (row["name"], row["version"]):
-        raise InputError(where, "holds another model", expected=where, was=f"{artifact.name}@{artifact.version}")
+        step = "train again, if it was stored by an older Tapeline"
+        was = f"{artifact.name}@{artifact.version}"
+        raise InputError(where, "reads as another model", expected=where, was=was, next_step=step)
     return artifact

@@ -36,19 +36,25 @@ def instruments(store: Store) -> list[TapeInfo]:
     return [TapeInfo(**row) for row in store.read("instruments").to_pylist()]
 
 
+def known(store: Store, instrument: str) -> TapeInfo | None:
+    """Return what a store knows of an instrument's tape, None where it has none."""
+    return next((TapeInfo(**row) for row in store.read("instruments", instrument=instrument).to_pylist()), None)
+
+
 def find(store: Store, instrument: str) -> TapeInfo | None:
     """Return what a store knows of an instrument's tape, None where it has only candles made by others.
 
     Raises:
         UnknownName: it holds neither; the text lists what it holds.
     """
-    known = {entry.instrument: entry for entry in instruments(store)}
-    if instrument in known:
-        return known[instrument]
+    tape = known(store, instrument)
+    if tape is not None:
+        return tape
     if store.read("candles", instrument=instrument, source="imported", limit=1).num_rows:
         return None
     imports = store.read("imports").column("instrument").to_pylist()
-    held = sorted({*known, *(name for text in imports for name in text.split(",") if name)})
+    traded = (entry.instrument for entry in instruments(store))
+    held = sorted({*traded, *(name for text in imports for name in text.split(",") if name)})
     raise UnknownName(
         f"instrument {instrument}",
         "is not in this database",

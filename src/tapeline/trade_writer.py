@@ -37,7 +37,7 @@ class TradeWriter:
         if keep_behind and lane.tape.contiguous and len(admission.late):
             self._join_late(lane)
         late = admission.late  # without contiguous ids `part` has judged them already
-        if lane.tape.contiguous:
+        if lane.tape.contiguous and len(late) + len(admission.repeats):
             late = self.part(lane, Frame.concat([late, admission.repeats]), among=admission.accepted)
         if keep_behind and len(late):
             self._write_new(lane, late)
@@ -95,7 +95,7 @@ class TradeWriter:
     def _write_new(self, lane: Lane, frame: Frame) -> None:
         if len(frame):
             lane.counters.add("new", len(frame))
-            self._outbox.add("trades", rows.from_frame(frame))
+            self._outbox.add_trades(frame)
 
     def _write_dead(self, lane: Lane, frame: Frame, kind: DeadLetterKind, reason: str) -> None:
         if not len(frame):

@@ -161,7 +161,14 @@ def damaged(store: MemoryStore, patch: pytest.MonkeyPatch) -> None:
     change(store, "models", artifact=b"{")
 
 
+def stored_by_older_code(store: MemoryStore, patch: pytest.MonkeyPatch) -> None:
+    """Let artefacts have a field more from now on: those that are stored are of older code."""
+    dump = Artifact.dump
+    patch.setattr(Artifact, "dump", lambda self: dump(self)[:-1] + b', "newer": 0}')
+
+
 WAYS = {
+    "older code": Broken(stored_by_older_code, "reads as another model"),
     "features": Broken(features_gone, "cannot be made any more"),
     "indicator": Broken(indicator_gone, "nosuch"),
     "code": Broken(code_gone, "model windowed (return): is not known"),

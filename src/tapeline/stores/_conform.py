@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +72,10 @@ class Question:
         instrument = {} if self.instrument is None else {"instrument": self.instrument}
         return instrument | dict(self.equal or {})
 
+    def left(self, order: Sequence[str]) -> list[str]:
+        """Return the columns of an order that may differ between the rows asked for; at least one."""
+        return [name for name in order if name not in self.texts()] or [order[-1]]
+
     def bounds(self) -> list[tuple[str, str, int]]:
         """Return the comparisons of times as (column, operator, ns)."""
         asked = (
@@ -92,7 +96,7 @@ def conform(kind: Kind, rows: pa.Table) -> pa.Table:
         expected = ", ".join(kind.schema.names)
         raise UsageError(f"store {kind.name}", "wrong columns", expected=expected, was=", ".join(rows.schema.names))
     try:
-        table = rows.select(kind.schema.names).cast(kind.schema)
+        table = rows if rows.schema.equals(kind.schema) else rows.select(kind.schema.names).cast(kind.schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         types = ", ".join(f"{field.name} {field.type}" for field in kind.schema)
         raise UsageError(f"store {kind.name}", "wrong types", expected=types, was=str(error)) from error

@@ -13,13 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tapeline.stores._conform import without
+from tapeline.stores._conform import one_per_key, without
 from tapeline.stores._duckdb_schema import Connection, columns_of, quoted
 from tapeline.stores._duckdb_tools import first_number
 from tapeline.stores.base import KINDS, Kind
 
 Series = tuple[str, ...]
 """The texts of a key: what its number grows in."""
+Spans = list[tuple[Series, int, int]]
+"""The smallest and the largest number in the key of each series."""
 
 
 class Keys:
@@ -37,9 +39,9 @@ class Keys:
         self._together = together
         self._newest: dict[str, dict[Series, int]] = {}
 
-    def advance(self, kind: Kind, rows: pa.Table) -> None:
-        """Remember how far each series comes with these rows."""
-        for series, _, high in _spans(kind, rows):
+    def advance(self, kind: Kind, spans: Spans) -> None:
+        """Remember how far each series comes with rows of these spans."""
+        for series, _, high in spans:
             newest = self._newest_of(kind.name, series)
             self._newest[kind.name][series] = high if newest is None else max(high, newest)
 
@@ -48,9 +50,9 @@ class Keys:
         newest = self._newest_of(kind, series)
         return newest is not None and number <= newest
 
-    def unstored(self, kind: Kind, rows: pa.Table) -> pa.Table:
-        """Return the rows whose keys are not stored."""
-        if not self._reach_back(kind, rows):
+    def unstored(self, kind: Kind, rows: pa.Table, spans: Spans) -> pa.Table:
+        """Return the rows, whose spans these are, whose keys are not stored."""
+        if not self._reach_back(kind, spans):
             return rows
         places = rows.select(kind.key).append_column("place", pa.array(np.arange(len(rows))))
         with self.batch(places):
@@ -58,9 +60,9 @@ class Keys:
             stored = self._connection.sql(text).to_arrow_table()["place"].to_numpy()
         return without(rows, stored)
 
-    def delete(self, kind: Kind, rows: pa.Table) -> None:
-        """Remove the stored rows that have the keys of these."""
-        if self._reach_back(kind, rows):
+    def delete(self, kind: Kind, rows: pa.Table, spans: Spans) -> None:
+        """Remove the stored rows that have the keys of these, whose spans are given."""
+        if self._reach_back(kind, spans):
             with self.batch(rows.select(kind.key)):
                 first_number(self._connection, f"DELETE FROM {kind.name} USING batch WHERE {_same_key(kind, rows)}")
 
@@ -83,19 +85,38 @@ class Keys:
             self._newest.setdefault(kind, {}).update((tuple(names), newest) for *names, newest in found)
         return self._newest[kind].get(series)
 
-    def _reach_back(self, kind: Kind, rows: pa.Table) -> bool:
-        return any(self.reach(kind.name, series, low) for series, low, _ in _spans(kind, rows))
+    def _reach_back(self, kind: Kind, spans: Spans) -> bool:
+        return any(self.reach(kind.name, series, low) for series, low, _ in spans)
 
 
-def _spans(kind: Kind, rows: pa.Table) -> list[tuple[Series, int, int]]:
-    """Return (series, smallest, largest) of the number in the key, for each series."""
+def distinct(kind: Kind, rows: pa.Table, *, last: bool) -> tuple[pa.Table, Spans]:
+    """Return rows (at least one) with only the first (or the last) of each key, and their spans."""
+    spans = _rising(kind, rows)
+    if spans is not None:
+        return rows, spans
+    kept = one_per_key(kind, rows, last=last)
     *texts, number = kind.key
-    ends = [pc.min_max(rows[name]).as_py() for name in kind.key]
-    if all(end["min"] == end["max"] for end in ends[:-1]):
-        return [(tuple(end["min"] for end in ends[:-1]), ends[-1]["min"], ends[-1]["max"])]
-    spans = rows.group_by(texts, use_threads=False).aggregate([(number, "min"), (number, "max")])
-    series = zip(*(spans[name].to_pylist() for name in texts), strict=True)
-    return list(zip(series, *(spans[f"{number}_{end}"].to_pylist() for end in ("min", "max")), strict=True))
+    found = kept.group_by(texts, use_threads=False).aggregate([(number, "min"), (number, "max")])
+    series = zip(*(found[name].to_pylist() for name in texts), strict=True)
+    return kept, list(zip(series, *(found[f"{number}_{end}"].to_pylist() for end in ("min", "max")), strict=True))
+
+
+def _rising(kind: Kind, rows: pa.Table) -> Spans | None:
+    """Return the spans of rows that come series by series with numbers that rise, None of others.
+
+    So comes what is live, a few rows at a time: grouping them would take longer than all else that is done to them.
+    """
+    *texts, number = kind.key
+    numbers, begin = rows[number].to_numpy(), np.zeros(len(rows), np.bool_)
+    begin[0] = True
+    for name in texts:
+        begin[1:] |= pc.not_equal(rows[name].slice(1), rows[name].slice(0, len(rows) - 1)).to_numpy()
+    firsts = np.flatnonzero(begin)
+    series = list(zip(*(rows[name].take(pa.array(firsts)).to_pylist() for name in texts), strict=True))
+    if not bool((begin[1:] | (np.diff(numbers) > 0)).all()) or len(set(series)) < len(series):
+        return None
+    lasts = np.append(firsts[1:], len(rows)) - 1
+    return list(zip(series, numbers[firsts].tolist(), numbers[lasts].tolist(), strict=True))
 
 
 def _same_key(kind: Kind, rows: pa.Table) -> str:

@@ -14,7 +14,6 @@ from tapeline.stores import _duckdb_schema as schema
 from tapeline.stores._conform import Question, kind_named
 from tapeline.stores._duckdb_errors import translated
 from tapeline.stores._duckdb_keys import Keys
-from tapeline.stores._duckdb_schema import quoted
 from tapeline.stores._duckdb_sql import query
 from tapeline.stores.duckdb import DuckDBStore, where_sql
 
@@ -110,12 +109,9 @@ class Reader(DuckDBStore):
         order = [columns[name].stored for name in names]
         where, values = where_sql(question)
         if before:
-            place = f"({', '.join(order)}) < ({', '.join('?' * len(order))})"
-            where = f"{where} AND {place}" if where else f" WHERE {place}"
-        down = ", ".join(f"{name} DESC" for name in order)
-        source = f"SELECT * FROM {kind}{where} ORDER BY {down} LIMIT {limit + 1}"
-        shown = ", ".join(f"{column.out} AS {quoted(name)}" for name, column in columns.items())
-        found = self._table(f"SELECT {shown} FROM ({source}) ORDER BY {', '.join(order)}", [*values, *before], known)
+            place = f"{order[0]} <= ? AND ({', '.join(order)}) < ({', '.join('?' * len(order))})"
+            where, values = (f"{where} AND {place}" if where else f" WHERE {place}"), [*values, before[0], *before]
+        found = self._last(known, (where, values), question.left(names), limit + 1)
         kept = found.slice(max(0, found.num_rows - limit))
         more = found.num_rows > limit
         return kept, tuple(kept[name][0].as_py() for name in names) if more else ()

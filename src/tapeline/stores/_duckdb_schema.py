@@ -21,7 +21,13 @@ from tapeline.stores.base import KINDS, Kind
 
 Connection = duckdb.DuckDBPyConnection
 Migration = Callable[[Connection], None]
-MIGRATIONS: Sequence[Migration] = ()
+
+
+def _add_answers(connection: Connection) -> None:
+    connection.execute(table_sql("answers"))
+
+
+MIGRATIONS: Sequence[Migration] = (_add_answers,)
 """The steps from version 1 on; step i leads from version i + 1 to i + 2."""
 
 _TYPES = {

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tapeline.errors import BrokenInvariant, StoreLocked, StoreUnavailable, UnreadableFile
 from tapeline.stores import _duckdb_schema as schema
 from tapeline.stores._conform import SCANNED, Question, conform, kind_named, one_per_key
+from tapeline.stores._duckdb_checkpoints import Checkpoints
 from tapeline.stores._duckdb_errors import translated
-from tapeline.stores._duckdb_keys import Keys
+from tapeline.stores._duckdb_keys import Keys, Spans, distinct
+from tapeline.stores._duckdb_last import Where, stretches
 from tapeline.stores._duckdb_schema import quoted
 from tapeline.stores._duckdb_sql import query
 from tapeline.stores._duckdb_tape import stream
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
 _OPEN: WeakValueDictionary[str, DuckDBStore] = WeakValueDictionary()
 _BLOCK = 1 << 16
+_PATIENCE = 16
+"""A commit merges the log itself after all where it has become so many times too large."""
 
 
 class DuckDBStore:
@@ -44,6 +49,7 @@ class DuckDBStore:
         memory_limit: what DuckDB keeps in memory; beyond it large sorts spill to ``<path>.tmp``.
         threads: how many DuckDB may use; all cores by default.
         checkpoint_bytes: size of the write-ahead log at which it is merged into the file.
+        checkpoint_beside: merge it in a thread of its own, so that commits go on meanwhile.
 
     Raises:
         StoreLocked: another process, or this one, has it open.
@@ -60,18 +66,21 @@ class DuckDBStore:
         memory_limit: str = "256MB",
         threads: int | None = None,
         checkpoint_bytes: int = 16 << 20,
+        checkpoint_beside: bool = False,
     ) -> None:
         self.path = Path(path)
         self.read_only = read_only
         self._where = f"database {self.path}"
         self._closed = True
+        self._checkpoints: Checkpoints | None = None
         self._making_reader = threading.Lock()
         self._in_transaction = False
         self._prepared: set[str] = set()
         self._by_id: dict[str, bool] = {}
         self._sources = {name: Source(kind.schema.empty_table()) for name, kind in KINDS.items()}
         self._claim()
-        wanted = {"memory_limit": memory_limit, "threads": threads, "checkpoint_threshold": f"{checkpoint_bytes}B"}
+        log_bytes = checkpoint_bytes * (_PATIENCE if checkpoint_beside else 1)
+        wanted = {"memory_limit": memory_limit, "threads": threads, "checkpoint_threshold": f"{log_bytes}B"}
         options = {name: str(value) for name, value in wanted.items() if value is not None}
         with translated(self._where):
             self._connection = _connect(self.path, options, read_only=read_only)
@@ -85,6 +94,9 @@ class DuckDBStore:
                     make_consolidated(self._connection)
                 for name, source in self._sources.items():
                     self._connection.register(f"rows of {name}", source)
+                if checkpoint_beside:
+                    log = self.path.with_name(f"{self.path.name}.wal")
+                    self._checkpoints = Checkpoints(self._connection.cursor(), log, checkpoint_bytes)
         except BaseException:
             self.close()
             raise
@@ -124,6 +136,8 @@ class DuckDBStore:
             self._in_transaction = False
             if not done:
                 self._roll_back()
+            elif self._checkpoints is not None:
+                self._checkpoints.look()
 
     def _roll_back(self) -> None:
         try:
@@ -137,26 +151,28 @@ class DuckDBStore:
     def append(self, kind: str, rows: pa.Table) -> int:
         """Add the rows whose key is not stored yet, and return how many that were."""
         known = kind_named(kind)
-        fresh = one_per_key(known, conform(known, rows), last=False)
-        if not len(fresh):
+        given = conform(known, rows)
+        if not len(given):
             return 0
         with self._writing(), translated(self._where):
             if kind not in SCANNED:
-                return self._insert(known, fresh, "INSERT OR IGNORE")
-            return self._insert_scanned(known, self._keys.unstored(known, fresh))
+                return self._insert(known, one_per_key(known, given, last=False), "INSERT OR IGNORE")
+            fresh, spans = distinct(known, given, last=False)
+            return self._insert_scanned(known, self._keys.unstored(known, fresh, spans), spans)
 
     def upsert(self, kind: str, rows: pa.Table) -> None:
         """Add rows, replacing those whose key is stored. Within ``rows`` the last row of a key wins."""
         known = kind_named(kind)
-        fresh = one_per_key(known, conform(known, rows), last=True)
-        if not len(fresh):
+        given = conform(known, rows)
+        if not len(given):
             return
         with self._writing(), translated(self._where):
             if kind not in SCANNED:
-                self._insert(known, fresh, "INSERT OR REPLACE")
+                self._insert(known, one_per_key(known, given, last=True), "INSERT OR REPLACE")
                 return
-            self._keys.delete(known, fresh)
-            self._insert_scanned(known, fresh)
+            fresh, spans = distinct(known, given, last=True)
+            self._keys.delete(known, fresh, spans)
+            self._insert_scanned(known, fresh, spans)
 
     def delete(
         self, kind: str, instrument: str, *, start: int | None = None, end: int | None = None, **equal: str
@@ -179,14 +195,26 @@ class DuckDBStore:
     ) -> pa.Table:
         """Return rows in [start, end) of the kind's time, known at or before ``as_of``, in the kind's order."""
         question = Question(kind_named(kind), instrument, start, end, as_of, equal)
-        where, values = where_sql(question)
-        columns = schema.columns_of(kind)
-        order = [columns[name].stored for name in question.kind.order]
-        source = f"SELECT * FROM {kind}{where}"
+        names = question.left(question.kind.order)
         if limit is not None:
-            source += f" ORDER BY {', '.join(f'{name} DESC' for name in order)} LIMIT {max(0, int(limit))}"
-        shown = ", ".join(f"{column.out} AS {quoted(name)}" for name, column in columns.items())
-        return self._table(f"SELECT {shown} FROM ({source}) ORDER BY {', '.join(order)}", values, question.kind)
+            return self._last(question.kind, where_sql(question), names, limit)
+        order = ", ".join(schema.columns_of(kind)[name].stored for name in names)
+        where, values = where_sql(question)
+        return self._table(f"SELECT {_shown(kind)} FROM {kind}{where} ORDER BY {order}", values, question.kind)
+
+    def _last(self, kind: Kind, where: Where, names: Sequence[str], limit: int) -> pa.Table:
+        """Return the last rows in the order of these columns."""
+        most, order = max(0, int(limit)), [schema.columns_of(kind.name)[name] for name in names]
+        down = ", ".join(f"{column.stored} DESC" for column in order)
+        with translated(self._where):
+            tries = stretches(self._connection, kind.name, where, order, most)
+        found = kind.schema.empty_table()
+        for test, values in tries:
+            text = f"SELECT {_shown(kind.name)} FROM {kind.name}{test} ORDER BY {down} LIMIT {most}"
+            found = self._table(text, values, kind)
+            if len(found) == most:
+                break
+        return found.take(np.arange(len(found))[::-1])
 
     def tape(self, instrument: str, *, after: tuple[int, int] | None = None, rows: int = 1 << 20) -> Iterator[pa.Table]:
         """Yield an instrument's trades in the order of the tape, in tables of at most ``rows`` rows."""
@@ -208,7 +236,7 @@ class DuckDBStore:
         if not tables:
             return known.schema.empty_table()
         high = pc.max(ids["trade_id"]).as_py()
-        shown = ", ".join(f"{c.out} AS {quoted(n)}" for n, c in schema.columns_of("trades").items())
+        shown = _shown("trades")
         join = "SEMI JOIN batch USING (trade_id)" if low < high else ""
         part = "SELECT {shown}, {rank} AS rank FROM {kind} {join} WHERE {where}"
         where = f"instrument = $1 AND trade_id BETWEEN {low} AND {high}"
@@ -251,6 +279,8 @@ class DuckDBStore:
         """Release the file. Idempotent."""
         if not self._closed:
             self._closed = True
+            if self._checkpoints is not None:
+                self._checkpoints.close()
             with translated(self._where), self._making_reader:
                 self._readers.close()
                 self._connection.close()
@@ -281,11 +311,11 @@ class DuckDBStore:
             make_views(self._connection)
         return added
 
-    def _insert_scanned(self, kind: Kind, rows: pa.Table) -> int:
+    def _insert_scanned(self, kind: Kind, rows: pa.Table, spans: Spans) -> int:
         """Insert rows known to be new, and remember how far each instrument has come."""
         if not len(rows):
             return 0
-        self._keys.advance(kind, rows)
+        self._keys.advance(kind, spans)
         return self._insert(kind, rows, "INSERT")
 
 
@@ -303,7 +333,11 @@ def _connect(path: Path, options: Mapping[str, str], *, read_only: bool) -> duck
     return connection
 
 
-def where_sql(question: Question) -> tuple[str, list[Any]]:
+def _shown(kind: str) -> str:
+    return ", ".join(f"{column.out} AS {quoted(name)}" for name, column in schema.columns_of(kind).items())
+
+
+def where_sql(question: Question) -> Where:
     """Return the condition that a question asks of the rows of its table, and the values in it."""
     columns = schema.columns_of(question.kind.name)
     asked: list[tuple[str, str, Any]] = [(name, "=", text) for name, text in question.texts().items()]

@@ -16,23 +16,23 @@ import pyarrow as pa
 
 from tapeline.features import FeatureRows
 from tapeline.stores.base import KINDS
-from tapeline.types import CANDLE, DeadLetter, Decision, DecisionKind, Float, Frame, Prediction, Records
+from tapeline.types import CANDLE, Answer, DeadLetter, Decision, DecisionKind, Float, Frame, Prediction, Records
 
 
 def from_frame(frame: Frame, **more: str) -> pa.Table:
     """Return trades as a table of the kind ``trades``, or with ``reason`` of the kind ``late_trades``."""
-    columns: dict[str, Any] = {
-        "instrument": _same(frame.instrument, len(frame)),
-        "trade_id": frame.trade_id,
-        "ts_event": frame.ts_event,
-        "ts_init": frame.ts_init,
-        "price": frame.price,
-        "qty": frame.qty,
-        "side": frame.side,
-        "count": frame.count,
-        **{name: _same(text, len(frame)) for name, text in more.items()},
-    }
-    return pa.table(columns, schema=KINDS["late_trades" if more else "trades"].schema)
+    schema = KINDS["late_trades" if more else "trades"].schema
+    texts = [_same(text, len(frame)) for text in more.values()]
+    return pa.Table.from_arrays([_same(frame.instrument, len(frame)), *frame.columns(), *texts], schema=schema)
+
+
+def from_frames(frames: Sequence[Frame]) -> pa.Table:
+    """Return trades of several instruments (at least one frame) as one table of the kind ``trades``."""
+    if len(frames) == 1:
+        return from_frame(frames[0])
+    names = _each([frame.instrument for frame in frames], [len(frame) for frame in frames])
+    columns = (np.concatenate(parts) for parts in zip(*(frame.columns() for frame in frames), strict=True))
+    return pa.Table.from_arrays([names, *columns], schema=KINDS["trades"].schema)
 
 
 def to_frame(instrument: str, table: pa.Table) -> Frame:
@@ -43,13 +43,18 @@ def to_frame(instrument: str, table: pa.Table) -> Frame:
 
 def from_candles(instrument: str, timeframe: str, candles: Records, *, source: str = "trades") -> pa.Table:
     """Return candles as a table; ``source`` is ``trades`` (our own) or ``imported``."""
-    n = len(candles)
-    columns: dict[str, Any] = {"instrument": _same(instrument, n), "timeframe": _same(timeframe, n)}
+    return from_candle_parts([(instrument, timeframe, candles)], source=source)
+
+
+def from_candle_parts(parts: Sequence[tuple[str, str, Records]], *, source: str = "trades") -> pa.Table:
+    """Return candles of several instruments and timeframes (at least one part) as one table."""
+    lengths = [len(candles) for _, _, candles in parts]
+    columns = [_each([instrument for instrument, _, _ in parts], lengths)]
+    columns.append(_each([timeframe for _, timeframe, _ in parts], lengths))
     for name in CANDLE.names or ():
-        values = np.ascontiguousarray(candles[name])
-        columns[name] = _nullable(values) if values.dtype.kind == "f" else pa.array(values)
-    columns["source"] = _same(source, n)
-    return pa.table(columns, schema=KINDS["candles"].schema)
+        values = np.concatenate([candles[name] for _, _, candles in parts])
+        columns.append(_nullable(values) if values.dtype.kind == "f" else pa.array(values))
+    return pa.Table.from_arrays([*columns, _same(source, sum(lengths))], schema=KINDS["candles"].schema)
 
 
 def to_candles(table: pa.Table) -> Records:
@@ -64,21 +69,24 @@ def from_features(
     instrument: str, timeframe: str, feature_set: str, version: str, rows: FeatureRows, *, source: str = "trades"
 ) -> pa.Table:
     """Return feature rows as a table with the values of each row as one list."""
-    n, width = rows.values.shape
-    offsets = pa.array(np.arange(0, (n + 1) * width, width, dtype=np.int32) if width else np.zeros(n + 1, np.int32))
-    return pa.table(
-        {
-            "instrument": _same(instrument, n),
-            "timeframe": _same(timeframe, n),
-            "feature_set": _same(feature_set, n),
-            "version": _same(version, n),
-            "source": _same(source, n),
-            "as_of": rows.as_of,
-            "complete": rows.complete,
-            "values": pa.ListArray.from_arrays(offsets, _nullable(rows.values.reshape(-1))),
-        },
-        schema=KINDS["features"].schema,
-    )
+    return from_feature_parts([(instrument, timeframe, feature_set, version, rows)], source=source)
+
+
+def from_feature_parts(parts: Sequence[tuple[str, str, str, str, FeatureRows]], *, source: str = "trades") -> pa.Table:
+    """Return feature rows of several instruments, timeframes and sets (at least one part) as one table."""
+    *texts, made = zip(*parts, strict=True)
+    lengths = [len(rows.as_of) for rows in made]
+    widths = np.repeat([rows.values.shape[1] for rows in made], lengths)
+    values = _nullable(np.concatenate([rows.values.reshape(-1) for rows in made]))
+    offsets = pa.array(np.concatenate(([0], np.cumsum(widths))).astype(np.int32))
+    columns = [
+        *(_each(names, lengths) for names in texts),
+        _same(source, sum(lengths)),
+        np.concatenate([rows.as_of for rows in made]),
+        np.concatenate([rows.complete for rows in made]),
+        pa.ListArray.from_arrays(offsets, values),
+    ]
+    return pa.Table.from_arrays(columns, schema=KINDS["features"].schema)
 
 
 def to_features(table: pa.Table, width: int) -> FeatureRows:
@@ -90,11 +98,9 @@ def to_features(table: pa.Table, width: int) -> FeatureRows:
 
 def from_predictions(predictions: Iterable[Prediction]) -> pa.Table:
     """Return predictions as a table; NaN becomes null."""
-    rows = [
-        {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in asdict(row).items()}
-        for row in predictions
-    ]
-    return pa.Table.from_pylist(rows, schema=KINDS["predictions"].schema)
+    made, schema = list(predictions), KINDS["predictions"].schema
+    columns = [pa.array([getattr(one, field.name) for one in made], field.type, from_pandas=True) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def to_predictions(table: pa.Table) -> list[Prediction]:
@@ -103,6 +109,16 @@ def to_predictions(table: pa.Table) -> list[Prediction]:
     unknown = dict.fromkeys(reals, math.nan)
     known = ({name: value for name, value in row.items() if value is not None} for row in table.to_pylist())
     return [Prediction(**(unknown | row)) for row in known]
+
+
+def from_answers(answers: Iterable[Answer]) -> pa.Table:
+    """Return answers of other targets as a table."""
+    return pa.Table.from_pylist([asdict(row) for row in answers], schema=KINDS["answers"].schema)
+
+
+def to_answers(table: pa.Table) -> list[Answer]:
+    """Return a table of answers as answers."""
+    return [Answer(**(row | {"said": tuple(row["said"])})) for row in table.to_pylist()]
 
 
 def from_decisions(decisions: Sequence[Decision], *, first_seq: int) -> pa.Table:
@@ -149,6 +165,13 @@ def from_dead_letters(letters: Iterable[DeadLetter]) -> pa.Table:
 def from_dicts(kind: str, *rows: dict[str, Any]) -> pa.Table:
     """Return rows given as dictionaries as a table of a kind."""
     return pa.Table.from_pylist(list(rows), schema=KINDS[kind].schema)
+
+
+def _each(texts: Sequence[str], lengths: Sequence[int]) -> pa.Array:
+    """Return each text as often as its length says, one after the other."""
+    if len(texts) == 1:
+        return _same(texts[0], lengths[0])
+    return pa.array(texts).take(pa.array(np.repeat(np.arange(len(texts)), lengths)))
 
 
 def _same(text: str, n: int) -> pa.Array:
