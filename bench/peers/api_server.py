@@ -7,6 +7,7 @@ import json
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -47,45 +48,61 @@ def fill(store: DuckDBStore, candles: int) -> None:
     store.append("candles", rows.from_candles(NAME, "1m", made, source="imported"))
     features = learning_set("bars", "1m", HORIZON)
     data = dataset_of(model_rows(store, load_settings(), NAME, "1m", features), HORIZON)
-    model = fit(model_class("logistic", "direction"), data.for_target("direction", 1), seed=1)
+    seen = data.for_target("direction", 1)
+    model = fit(model_class("logistic", "direction"), seen, seed=1)
     text, nan = model.dump().decode(), float("nan")
     task = (NAME, "1m", HORIZON, "direction", "logistic", text, data.columns, features.name, features.version)
     artifact = Artifact(*task, nan, nan, 0.9, JANUARY_2024, JANUARY_2024 + DAY, candles, "bench", "0" * 32, 1, "bench")
-    store.path.with_suffix(".json").write_text(json.dumps({"content": text, "columns": len(data.columns)}))
+    asked = {"content": text, "columns": len(data.columns), "row": seen.inputs[-1].tolist()}
+    store.path.with_suffix(".json").write_text(json.dumps(asked))
     Registry(store).register(artifact, now=JANUARY_2024)
     Registry(store).promote(artifact.name, artifact.version, now=JANUARY_2024)
     keep_definition(store, features)
 
 
-def write_trades(store: DuckDBStore, per_second: int, stop: threading.Event) -> None:
-    """Commit trades at a pace until told to stop."""
+@dataclass
+class Written:
+    """How many trades were stored, and how long their commits took (s)."""
+
+    stored: int = 0
+    busy: float = 0.0
+
+
+def write_trades(store: DuckDBStore, per_second: int, stop: threading.Event, written: Written) -> None:
+    """Commit trades by the clock until told to stop: who falls behind goes on at once."""
     size = max(1, int(per_second * STEP))
     market = Market(3, instrument=LIVE, trades_per_second=100).frames(rows=size)
+    due = time.perf_counter()
     for frame in market:
-        if stop.wait(STEP):
+        due += STEP
+        if stop.wait(max(0.0, due - time.perf_counter())):
             return
+        begun = time.perf_counter()
         with store.transaction():
             store.append("trades", rows.from_frame(Frame(LIVE, *frame.columns())))
+        written.busy += time.perf_counter() - begun
+        written.stored += size
 
 
-async def tell(hub: Hub, every: float) -> None:
-    """Tell the time on the channel status, for whoever measures how long that takes."""
+async def tell(hub: Hub, every: float, written: Written) -> None:
+    """Tell on the channel status what the time is and what is stored, for whoever measures how long that takes."""
     while True:
-        hub.set_status({"sent": time.perf_counter_ns()})
+        stored, busy = written.stored, written.busy
+        hub.set_status({"sent": time.perf_counter_ns(), "stored": stored, "busy": busy})
         await asyncio.sleep(every)
 
 
 async def serve(db: Path, candles: int, per_second: int) -> None:
     """Serve until stdin closes."""
     settings = load_settings(db=db, timeframes=("1m",), feature_sets=("bars",), rate_limit=0)
-    store, stop, hub = DuckDBStore(db), threading.Event(), Hub()
+    store, stop, hub, written = DuckDBStore(db), threading.Event(), Hub(), Written()
     fill(store, candles)
-    writer = threading.Thread(target=write_trades, args=(store, per_second, stop))
+    writer = threading.Thread(target=write_trades, args=(store, per_second, stop, written))
     async with serving(create_app(store.reader, hub, None, settings), listen("127.0.0.1", 0)) as address:
         print(address, flush=True)
         if per_second:
             writer.start()
-        teller = asyncio.create_task(tell(hub, 0.2))
+        teller = asyncio.create_task(tell(hub, 0.2, written))
         await asyncio.to_thread(sys.stdin.read)
         teller.cancel()
         stop.set()

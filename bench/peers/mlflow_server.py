@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,9 @@ def save(folder: Path, content: str) -> None:
 
 
 def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """Serve it, with one worker."""
+    """Serve it, with one worker; MLflow looks for uvicorn on the path."""
     program = Path(sys.executable).with_name("mlflow")
+    env = {**os.environ, "PATH": f"{program.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     command = [str(program), "models", "serve", "-m", str(folder), "-p", str(port), "--env-manager", "local", "-w", "1"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(command, stdout=quiet, stderr=quiet, start_new_session=True, env=env)

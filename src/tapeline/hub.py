@@ -69,6 +69,7 @@ class Hub:
         seq: how many events there have been.
         status: what `set_status` was last told.
         monitored: what the monitors of the live process last found; None where none has run.
+        untrained: why a model that should answer was not trained, by its name.
         counts: what was published, by (what, instrument).
         made: predictions by (model, instrument, direction: ``up``, ``down`` or ``none``).
     """
@@ -78,6 +79,7 @@ class Hub:
         self.seq = 0
         self.status: dict[str, Any] = {}
         self.monitored: Monitored | None = None
+        self.untrained: dict[str, str] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
         self.made: Counter[tuple[str, str, str]] = Counter()
         self._past: deque[Event] = deque(maxlen=keep_events)

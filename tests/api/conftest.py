@@ -26,7 +26,7 @@ from tapeline.registry import Registry
 from tapeline.serving import Champion, keep_definition
 from tapeline.stores import rows
 from tapeline.stores.duckdb import DuckDBStore
-from tapeline.types import Frame
+from tapeline.types import Answer, Frame, Prediction
 
 TOKEN = "a-long-secret"
 NOW = START + DAY
@@ -79,11 +79,13 @@ def add_models(store: DuckDBStore) -> None:
 
 
 def add_predictions(store: DuckDBStore) -> None:
-    """Keep what the champion says of every candle, as if it had said so at its close."""
-    champion = Champion.of(store, NAME)
-    data = model_rows(store, SETTINGS, TRADED, "1m", champion.features)
-    said = champion.predict(TRADED, data.rows, data.candles["close"])
-    store.append("predictions", rows.from_predictions(said))
+    """Keep what the champions say of every candle, as if they had said so at its close."""
+    for name in (NAME, f"{NAME}_regime", f"{NAME}_anomaly"):
+        champion = Champion.of(store, name)
+        data = model_rows(store, SETTINGS, TRADED, "1m", champion.features)
+        said = champion.predict(TRADED, data.rows, data.candles["close"])
+        store.append("predictions", rows.from_predictions(one for one in said if isinstance(one, Prediction)))
+        store.append("answers", rows.from_answers(one for one in said if isinstance(one, Answer)))
 
 
 @pytest.fixture(scope="session")
@@ -186,7 +188,9 @@ def live(store: DuckDBStore) -> Live:
 
 @pytest.fixture
 def settings() -> Settings:
-    return SETTINGS.model_copy(update={"sql": True, "token": type(SETTINGS.token)(TOKEN), "rate_limit": 0})
+    token = type(SETTINGS.token)(TOKEN)
+    # The model of anomalies learnt from few rows: the rarest hundredth of them cannot be told.
+    return SETTINGS.model_copy(update={"sql": True, "token": token, "rate_limit": 0, "anomaly_rate": 0.1})
 
 
 @pytest.fixture

@@ -43,11 +43,6 @@ async def commit(client: httpx.AsyncClient, hub: Hub, live: Live, store: DuckDBS
     await subscriber.take()
 
 
-@pytest.fixture(autouse=True)
-def threshold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tapeline.api.inference.ANOMALOUS", 0.9)  # 0.99 asks for more rows than the model learnt from
-
-
 async def ask(client: httpx.AsyncClient, hub: Hub, live: Live, store: DuckDBStore) -> None:
     row = rows_of(store)[0][-1] + 1e6
     await client.post("/predict/anomaly", json={"symbol": TRADED, "features": row.tolist()})

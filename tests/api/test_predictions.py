@@ -11,6 +11,7 @@ from tests.stored import SETTINGS, TRADED
 from tapeline import query
 from tapeline.clock import format_time
 from tapeline.stores.duckdb import DuckDBStore
+from tapeline.stores.rows import to_answers
 
 
 async def test_each_prediction_has_the_outcome_that_its_candle_tells(
@@ -38,6 +39,18 @@ async def test_a_prediction_is_explained_to_the_bit(client: httpx.AsyncClient) -
     parts = told["explanation"]["targets"]["return"]
     total = parts["base"] + sum(one["added"] for one in parts["contributions"])
     assert total == pytest.approx(made["value"])
+
+
+@pytest.mark.parametrize("target", ["regime", "anomaly"])
+async def test_an_answer_to_another_target_is_explained_to_the_bit(
+    client: httpx.AsyncClient, store: DuckDBStore, target: str
+) -> None:
+    one = next(one for one in to_answers(store.read("answers", limit=10)) if one.target == target)
+    told = (await client.get(f"/v1/predictions/{one.id}/explain")).raise_for_status().json()
+    assert told["matches"], told["differences"]
+    assert (told["prediction"]["said"], told["prediction"]["as_of"]) == (list(one.said), format_time(one.as_of))
+    assert told["explanation"]["targets"][target]["contributions"]
+    assert "from its trades" in told["recomputed"]
 
 
 async def test_live_error_is_measured_against_saying_nothing_moves(

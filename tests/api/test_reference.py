@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -15,11 +16,13 @@ from tests.stored import SETTINGS, START, TRADED
 from tapeline import query
 from tapeline.api.app import create_app
 from tapeline.clock import DAY, MINUTE, ManualClock, format_time
+from tapeline.config import Settings
 from tapeline.hub import Hub
 from tapeline.learning.artifact import Artifact
 from tapeline.model_rows import learning_set, model_rows
 from tapeline.registry import Registry
 from tapeline.stores.duckdb import DuckDBStore
+from tapeline.stores.rows import to_answers
 
 
 def rows_of(store: DuckDBStore) -> tuple[np.ndarray[Any, Any], list[str]]:
@@ -57,15 +60,48 @@ async def test_regime_looks_back_over_the_rows_given(client: httpx.AsyncClient, 
     assert (short.status_code, "59 rows_before" in short.json()["detail"]) == (400, True)
 
 
-async def test_anomaly_is_flagged_by_its_score(
-    client: httpx.AsyncClient, store: DuckDBStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tapeline.api.inference.ANOMALOUS", 0.9)  # 0.99 asks for more rows than this model learnt from
+async def test_anomaly_is_flagged_by_its_score(client: httpx.AsyncClient, store: DuckDBStore) -> None:
     rows, _ = rows_of(store)
     for row, odd in ((np.median(rows, axis=0), False), (rows[-1] + 1e6, True)):
         found = (await client.post("/predict/anomaly", json={"symbol": "BTC-USD", "features": row.tolist()})).json()
         assert found["is_anomaly"] is odd
         assert found["is_anomaly"] == (found["anomaly_score"] > found["threshold"])
+
+
+async def test_a_rate_rarer_than_the_rows_compared_with_is_not_answered(store: DuckDBStore, settings: Settings) -> None:
+    rare = settings.model_copy(update={"anomaly_rate": 0.001})
+    row = rows_of(store)[0][-1] + 1e6
+    async with calling(create_app(store.reader, Hub(), None, rare)) as client:
+        answer = await client.post("/predict/anomaly", json={"symbol": TRADED, "features": row.tolist()})
+    compared = len(json.loads(champion(store, "anomaly").content)["state"]["knots"])
+    assert answer.status_code == 503
+    state = answer.json()["state"]
+    assert (state["rows_compared"], state["rows_needed"]) == (compared, 999)
+
+
+@pytest.mark.parametrize(("route", "kind"), [("regime", "answers"), ("anomaly", "answers"), ("direction", "")])
+async def test_without_features_it_is_what_was_said_of_the_newest_candle(
+    client: httpx.AsyncClient, store: DuckDBStore, route: str, kind: str
+) -> None:
+    answer = await client.post(f"/predict/{route}", json={"symbol": TRADED})
+    if not kind:  # direction3 answers, which no process has asked yet
+        assert (answer.status_code, answer.json()["state"]["said"]) == (503, 0)
+        return
+    version = champion(store, route).version
+    last = to_answers(store.read("answers", instrument=TRADED, model_version=version))[-1]
+    found = answer.raise_for_status().json()
+    assert (found["model_version"], found["as_of"]) == (version, format_time(last.as_of))
+    said = list(found["probabilities"].values()) if route == "regime" else [found["anomaly_score"]]
+    assert said == list(last.said)
+
+
+async def test_why_a_model_was_not_trained_is_told(store: DuckDBStore) -> None:
+    hub = Hub()
+    hub.untrained["ETH-USD.SIM_1m_5m_regime"] = "too few rows: expected at least 200, was 61"
+    async with calling(create_app(store.reader, hub, None, SETTINGS)) as client:
+        answer = await client.post("/predict/regime", json={"symbol": "ETH-USD.SIM"})
+    assert answer.status_code == 503
+    assert answer.json()["state"]["waiting"] == hub.untrained
 
 
 async def test_features_are_checked_by_number_name_and_version(client: httpx.AsyncClient, store: DuckDBStore) -> None:

@@ -112,6 +112,16 @@ async def test_bodies_and_queries_have_a_limit(client: httpx.AsyncClient) -> Non
 
     assert (await client.post("/v1/sql", content=endless())).status_code == 413  # type: ignore[arg-type]
     assert (await client.get("/v1/status?" + "x" * 10_000)).status_code == 414
+    assert (await client.post("/predict/direction", content=large)).status_code == 413
+    assert (await client.post("/predict/direction", content=endless())).status_code == 413  # type: ignore[arg-type]
+    assert (await client.post("/predict/direction?" + "x" * 10_000)).status_code == 414
+
+
+async def test_of_a_header_given_twice_the_first_counts(app: FastAPI) -> None:
+    for hosts, status in ((("evil.example", "127.0.0.1"), 421), (("127.0.0.1", "evil.example"), 200)):
+        async with calling(app) as client:
+            headers = [("Host", host) for host in hosts]
+            assert (await client.get("/v1/status", headers=headers)).status_code == status
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/v1/status", "/v1/nothing", "/metrics", "/openapi.json"])

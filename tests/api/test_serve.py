@@ -18,7 +18,7 @@ import pytest
 from fastapi import FastAPI
 from tests.stored import TRADED
 
-from tapeline.api.server import listen, serving
+from tapeline.api.server import OneWrite, listen, serving
 from tapeline.cli.invocation import Invocation
 from tapeline.clock import SystemClock
 from tapeline.coverage import coverage
@@ -63,6 +63,25 @@ def test_an_address_in_use_is_named() -> None:
             listen("127.0.0.1", port)
 
 
+async def test_no_answer_waits_for_what_went_before_to_be_acknowledged() -> None:
+    """With Nagle's algorithm the second part of an answer waits for the client, which waits 40 ms."""
+    found: list[int] = []
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held = writer.get_extra_info("socket")
+        found.append(held.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    listening = listen("127.0.0.1", 0)
+    async with await asyncio.start_server(take, sock=listening):
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+    assert len(found) == 1
+    assert found[0]
+
+
 async def test_a_command_finds_the_owner_and_reads_through_it(app: FastAPI, store: DuckDBStore) -> None:
     app.state.context.owner_key = "the key"
 
@@ -84,3 +103,41 @@ async def test_a_command_finds_the_owner_and_reads_through_it(app: FastAPI, stor
             await asyncio.to_thread(read)
     with pytest.raises(StoreLocked, match="is open"), Invocation(db=store.path).store():
         pass
+
+
+class Sink(asyncio.Transport):
+    """A transport that keeps what it is told to send."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[bytes] = []
+        self.gone = False
+
+    def write(self, data: object) -> None:
+        assert isinstance(data, bytes)
+        self.sent.append(data)
+
+    def close(self) -> None:
+        self.gone = True
+
+    def is_closing(self) -> bool:
+        return self.gone
+
+
+async def test_an_answer_leaves_in_one_piece() -> None:
+    sink = Sink()
+    one = OneWrite(sink)
+    one.write(b"head")
+    one.write(b"body")
+    assert sink.sent == []
+    await asyncio.sleep(0)
+    assert sink.sent == [b"headbody"]
+    one.write(b"x" * (1 << 17))
+    assert len(sink.sent) == 2
+    one.write(b"last")
+    one.close()
+    await asyncio.sleep(0)
+    assert (sink.sent[2:], sink.gone) == ([b"last"], True)
+    one.write(b"after the end")
+    await asyncio.sleep(0)
+    assert sink.sent[-1] == b"last"

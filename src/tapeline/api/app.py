@@ -14,6 +14,7 @@ from tapeline.api import health, inference, market, owned, pages, runs, stream, 
 from tapeline.api.answers import openapi
 from tapeline.api.champions import Champions
 from tapeline.api.context import Context, Live
+from tapeline.api.direct import Direct
 from tapeline.api.metrics import Metrics
 from tapeline.api.problems import install
 from tapeline.api.security import Forbidden, Guard, check_binding, forbidden
@@ -77,6 +78,8 @@ def create_app(
     pages.mount(app)
     install(app)
     app.add_exception_handler(Forbidden, forbidden)
+    predictions = (inference.direction, inference.regime, inference.anomaly)
+    app.add_middleware(Direct, routes={f"/predict/{one.__name__}": one for one in predictions})
     if settings.cors:
         headers = ["Authorization", "Content-Type", "Last-Event-ID", "If-None-Match"]
         app.add_middleware(

@@ -70,17 +70,24 @@ class Champions:
             and timeframe in (None, one.artifact.timeframe)
             and ahead in (None, one.artifact.horizon)
         ]
-        fitting = self._fitting(symbol, known)
+        fitting = self._fitting(symbol, known, {name.partition("_")[0] for name in self._shared.hub.untrained})
         if not fitting:
             names = sorted({one.artifact.name for one in known})
-            state = {"ready": False, "symbol": symbol, "targets": list(targets), "models": names}
+            why = self._untrained(symbol, targets)
+            state = {"ready": False, "symbol": symbol, "targets": list(targets), "models": names, "waiting": why}
             step = "train one with tapeline train, or name a symbol that has one"
             raise NotReady(f"model for {symbol}", "does not exist yet", state=state, next_step=step)
         return min(fitting, key=lambda one: (targets.index(one.artifact.target), one.artifact.horizon))
 
+    def _untrained(self, symbol: str, targets: Sequence[str]) -> dict[str, str]:
+        """Return why the models that should answer were not trained, by name."""
+        ends = tuple(f"_{target}" for target in targets)
+        known = self._shared.hub.untrained.items()
+        return {name: why for name, why in known if name.startswith(symbol) and name.endswith(ends)}
+
     @staticmethod
-    def _fitting(symbol: str, known: Sequence[Predictor]) -> list[Predictor]:
-        held = {one.artifact.instrument for one in known}
+    def _fitting(symbol: str, known: Sequence[Predictor], awaited: set[str]) -> list[Predictor]:
+        held = {one.artifact.instrument for one in known} | awaited
         if not held:
             return []
         name = instrument_of(symbol, held) if symbol not in held else symbol

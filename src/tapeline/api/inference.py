@@ -13,29 +13,31 @@ from fastapi import APIRouter, Depends, Request, Response
 from tapeline import wire
 from tapeline.api.answers import body, told
 from tapeline.api.champions import Champions
-from tapeline.api.context import context_of
+from tapeline.api.context import Context, context_of
 from tapeline.api.metrics import Metrics
 from tapeline.api.params import known_parameters
 from tapeline.api.problems import NotReady
-from tapeline.clock import format_duration
+from tapeline.clock import format_duration, format_time
 from tapeline.errors import TapelineError, UsageError
+from tapeline.models.anomaly import rows_needed
 from tapeline.models.targets import TARGETS
 from tapeline.predict import Predictor
+from tapeline.serving import newest_said
 from tapeline.types import Float, Int, Timeframe
 
 router = APIRouter(prefix="/predict", tags=["reference"], dependencies=[Depends(known_parameters)])
-ANOMALOUS = 0.99
-"""A row odder than this share of the rows in training is called an anomaly."""
-
 _MS = 1_000_000
 Row = list[float]
 
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Features of a symbol: in the order of the model's inputs, or by name; rows of them where it looks back."""
+    """Features of a symbol: in the order of the model's inputs, or by name; rows of them where it looks back.
+
+    Without features it is what the champion said of the newest candle.
+    """
 
     symbol: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    features: list[float] | dict[str, float]
+    features: list[float] | dict[str, float] | None = None
     rows_before: list[Row] = []
     timestamp_ms: Annotated[int, msgspec.Meta(ge=0, le=9_223_372_036_854)] | None = None
     feature_version: Annotated[str, msgspec.Meta(max_length=64)] | None = None
@@ -54,6 +56,7 @@ class Said(msgspec.Struct, frozen=True):
     model: str
     model_version: str
     feature_version: str
+    as_of: str
     latency_ms: float
 
 
@@ -74,7 +77,7 @@ class Regime(Said, frozen=True):
 
 
 class Anomaly(Said, frozen=True):
-    """How odd a row is: the share of rows in training that were less odd."""
+    """How odd a row is: the share of comparable rows that were less odd; ``threshold`` leaves the share asked for."""
 
     anomaly_score: float
     is_anomaly: bool
@@ -119,12 +122,13 @@ async def regime(request: Request) -> Response:
 @router.post("/anomaly", **told(Anomaly, "How odd the row is", 404, 413, 503), openapi_extra=body(Ask))
 async def anomaly(request: Request) -> Response:
     """Say how odd a row is."""
+    rate = context_of(request).settings.anomaly_rate
 
     def answer(said: Float, base: dict[str, Any]) -> Anomaly:
         score = float(said[0])
-        if score > ANOMALOUS:
+        if score > 1 - rate:
             _metrics(request).anomalies.inc()
-        return Anomaly(**base, anomaly_score=score, is_anomaly=score > ANOMALOUS, threshold=ANOMALOUS)
+        return Anomaly(**base, anomaly_score=score, is_anomaly=score > 1 - rate, threshold=1 - rate)
 
     return await _predict(request, ("anomaly",), answer)
 
@@ -143,20 +147,47 @@ async def _predict(request: Request, targets: Sequence[str], answer: Any) -> Res
         ask = _ask(await request.body())
         predictor = await champions.of(ask.symbol, targets, ask.timeframe, ask.horizon)
         name = predictor.artifact.name
-        rows, as_of = inputs_of(ask, predictor, context_of(request).clock.now())
-        target = predictor.artifact.target
-        said = predictor.says(rows, as_of=as_of, skip=len(rows) - 1)[target][-1:]
+        _refuse_unripe(predictor, context_of(request).settings.anomaly_rate)
+        said, as_of = await _said(ask, predictor, context_of(request))
         if not np.isfinite(said).all():
             state = {"ready": False, "model": name}
             raise NotReady(f"model {name}", "has no answer to this row", state=state, next_step="give other features")
         taken = time.perf_counter() - begun
-        document = answer(said, _base(ask, predictor, taken))
+        document = answer(said, _base(ask, predictor, as_of, taken))
     except TapelineError as error:
         _metrics(request).requests.labels(name, "not_ready" if error.retryable else "refused").inc()
         raise
     _metrics(request).requests.labels(name, "ok").inc()
     _metrics(request).latency.labels(name).observe(taken)
     return Response(wire.encode(document), media_type="application/json")
+
+
+async def _said(ask: Ask, predictor: Predictor, shared: Context) -> tuple[Float, int]:
+    """Return what a model says (1, or 1 x classes) and of which instant: of the features given, or what it said last.
+
+    Raises:
+        NotReady: it has said nothing yet.
+    """
+    target = predictor.artifact.target
+    if ask.features is not None:
+        rows, as_of = inputs_of(ask, predictor, shared.clock.now())
+        return predictor.says(rows, as_of=as_of, skip=len(rows) - 1)[target][-1:], int(as_of[-1])
+    found = await shared.read(lambda reader: newest_said(reader, predictor.artifact))
+    if found is None:
+        state = {"ready": False, "model": predictor.artifact.name, "said": 0}
+        step = "wait for the next closed candle of a running process, or give features"
+        raise NotReady(f"model {predictor.artifact.name}", "has said nothing yet", state=state, next_step=step)
+    return np.array(found[0]), found[1]
+
+
+def _refuse_unripe(predictor: Predictor, rate: float) -> None:
+    """Refuse to flag where the rows that a row is compared with are too few to tell the share asked for."""
+    needed, compared = rows_needed(rate), predictor.compared
+    if compared is not None and compared < needed:
+        name = predictor.artifact.name
+        state = {"ready": False, "model": name, "rows_compared": compared, "rows_needed": needed}
+        step = "train it on more rows, or ask for a larger anomaly_rate"
+        raise NotReady(f"model {name}", "has too few rows to be compared with", state=state, next_step=step)
 
 
 def _ask(raw: bytes) -> Ask:
@@ -185,12 +216,13 @@ def inputs_of(ask: Ask, predictor: Predictor, now: int) -> tuple[Float, Int]:
             next_step=step,
         )
     names = predictor.columns
-    row = _named(where, ask.features, names) if isinstance(ask.features, dict) else ask.features
+    row = _named(where, ask.features, names) if isinstance(ask.features, dict) else ask.features or []
     rows = [*ask.rows_before, row]
     if len(rows) < predictor.window:
         rule = f"{predictor.window - 1} rows_before it"
         raise UsageError(where, "looks back", expected=rule, was=len(ask.rows_before))
-    if wrong := next((len(one) for one in rows if len(one) != len(names)), None):
+    wrong = next((len(one) for one in rows if len(one) != len(names)), None)
+    if wrong is not None:
         rule = f"{len(names)} of {artifact.feature_set} {artifact.feature_version}: {', '.join(names)}"
         raise UsageError(where, "has another number of features", expected=rule, was=wrong)
     last = now if ask.timestamp_ms is None else ask.timestamp_ms * _MS
@@ -207,7 +239,7 @@ def _named(where: str, given: dict[str, float], names: Sequence[str]) -> Row:
     return [given[name] for name in names]
 
 
-def _base(ask: Ask, predictor: Predictor, taken: float) -> dict[str, Any]:
+def _base(ask: Ask, predictor: Predictor, as_of: int, taken: float) -> dict[str, Any]:
     artifact = predictor.artifact
     return {
         "symbol": ask.symbol,
@@ -218,5 +250,6 @@ def _base(ask: Ask, predictor: Predictor, taken: float) -> dict[str, Any]:
         "model": artifact.model,
         "model_version": predictor.version,
         "feature_version": artifact.feature_version,
+        "as_of": format_time(as_of),
         "latency_ms": round(taken * 1e3, 3),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tapeline import query, wire
 from tapeline.api.params import Span
 from tapeline.api.reads import page_of
@@ -56,10 +58,17 @@ def _with_outcomes(reader: Reader, made: list[Prediction]) -> list[wire.Predicti
 
 def explanation(reader: Reader, settings: Settings, prediction_id: str) -> dict[str, object]:
     """Recompute a prediction from the tape, and return what the model saw and why it said it."""
-    told = explain(reader, settings, prediction_id)
+    told = explain(reader, settings, prediction_id, whole=False)
     candle = {name: format_time(value) if name.endswith("_time") else value for name, value in told["candle"].items()}
-    said = _with_outcomes(reader, [Prediction(**told["prediction"])])[0]
+    stored = told["prediction"]
+    said = _answer(stored) if "target" in stored else _with_outcomes(reader, [Prediction(**stored)])[0]
     return told | {"prediction": said, "candle": candle}
+
+
+def _answer(stored: dict[str, Any]) -> dict[str, Any]:
+    """Return what a model of another target said, with the times as text."""
+    times = {name: format_time(stored[name]) for name in ("made_at", "as_of")}
+    return stored | times | {"horizon": format_duration(stored["horizon"])}
 
 
 def models(reader: Reader, name: str | None = None, instrument: str | None = None) -> Page[Model]:

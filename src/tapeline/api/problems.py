@@ -51,7 +51,7 @@ class NotReady(TapelineError):
 
 def install(app: FastAPI) -> None:
     """Let an application answer every error with a problem document."""
-    app.add_exception_handler(TapelineError, _ours)
+    app.add_exception_handler(TapelineError, ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _bug)
@@ -85,7 +85,8 @@ def _without_path(text: str) -> str:
     )
 
 
-async def _ours(request: Request, error: Exception) -> Response:
+async def ours(request: Request, error: Exception) -> Response:
+    """Answer with what an error of ours tells."""
     del request
     assert isinstance(error, TapelineError)
     problem = problem_of(error)

@@ -18,7 +18,6 @@ from tapeline.stores._duckdb_reader import Reader
 from tapeline.types import Side, Timeframe, venue_of
 
 SIMULATED = "SIM"
-_STRETCH = 2
 
 
 def instruments(reader: Reader, settings: Settings) -> Page[Instrument]:
@@ -43,13 +42,10 @@ def candles(
     timeframe: str,
     span: Span,
     running: list[wire.Candle],
-    now: int | None = None,
 ) -> Page[wire.Candle]:
-    """Return candles; ``running`` ones are added where the newest are asked for.
-
-    ``now`` is given where candles are live: then the newest are looked for near it first.
-    """
-    found = _candles(reader, settings, instrument, timeframe, span, now)
+    """Return candles; ``running`` ones are added where the newest are asked for."""
+    most = span.limit + 1
+    found = query.candles(reader, settings, instrument, timeframe, span.start, span.end_before(), most)
     kept = found.records[-span.limit :]
     more = len(found.records) > span.limit
     items = wire.candles(instrument, found.timeframe, kept, source=found.source)
@@ -57,22 +53,6 @@ def candles(
         newest = int(kept["close_time"][-1]) if len(kept) else 0
         items += [one for one in running if parse_time(one.close_time) > newest]
     return Page(items, Place((int(kept["open_time"][0]),) if more else ()).text(), found.note)
-
-
-def _candles(
-    reader: Reader, settings: Settings, instrument: str, timeframe: str, span: Span, now: int | None
-) -> query.CandleRows:
-    """Return one candle more than asked for, looking at the last stretch first: sorting years for a page is slow."""
-    end, most = span.end_before(), span.limit + 1
-    last = now if end is None else end
-    if last is not None and timeframe in settings.timeframes:
-        near = max(last - _STRETCH * most * Timeframe.parse(timeframe).step, -(1 << 63))
-        start = near if span.start is None else max(near, span.start)
-        if start < last:
-            found = query.candles(reader, settings, instrument, timeframe, start, end, most)
-            if len(found.records) == most or start == span.start:
-                return found
-    return query.candles(reader, settings, instrument, timeframe, span.start, end, most)
 
 
 def features(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections import OrderedDict
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from fastapi import Request, Response
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tapeline.api.problems import respond
@@ -33,8 +33,12 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+_RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+_Given = dict[bytes, bytes]
+"""The headers of a request; of one given twice, the first."""
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """Say whether a name or address is of this machine alone.
 
@@ -124,6 +128,7 @@ class Guard:
         self._settings = settings
         self._rates = Rates(per_second)
         self._local = is_loopback(settings.host)
+        self._ours = {*_LOOPBACK_NAMES, settings.host}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it with what is wrong."""
@@ -144,39 +149,40 @@ class Guard:
         await self._app(scope, _Body(receive).receive, sender)
 
     def _refusal(self, scope: Scope) -> Problem | None:
-        headers = Headers(scope=scope)
-        if not self._host_is_ours(headers.get("host", "")):
+        given: _Given = dict(reversed(scope["headers"]))
+        if not self._host_is_ours(given.get(b"host", b"").decode("latin-1")):
             return _problem(421, "the Host is not ours", "call it as localhost or 127.0.0.1")
-        if scope["type"] == "websocket" and not self._origin_is_ours(headers):
+        if scope["type"] == "websocket" and not self._origin_is_ours(given):
             return _problem(403, "the Origin may not connect", "name it in TAPELINE_CORS")
         if len(scope["query_string"]) > MOST_QUERY:
             return _problem(414, f"the query is longer than {MOST_QUERY} bytes", "ask for less")
         client = scope["client"][0] if scope.get("client") else ""
         if not self._rates.allow(client):
             return _problem(429, f"more than {self._rates.per_second} a second", "ask less often")
-        length = headers.get("content-length", "0")
+        length = given.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > MOST_BODY:
             return _problem(413, f"the body is larger than {MOST_BODY} bytes", "send less")
-        if not self._may_enter(scope, headers, client):
+        if not self._may_enter(scope, given, client):
             return _missing_token()
         return None
 
     def _host_is_ours(self, host: str) -> bool:
         """Refuse foreign names on loopback: a web page could have its own name point here (DNS rebinding)."""
-        return not self._local or (_name(host) in {*_LOOPBACK_NAMES, self._settings.host})
+        return not self._local or (_name(host) in self._ours)
 
-    def _origin_is_ours(self, headers: Headers) -> bool:
-        origin = headers.get("origin")
-        return origin is None or origin in self._settings.cors or urlsplit(origin).netloc == headers.get("host")
+    def _origin_is_ours(self, given: _Given) -> bool:
+        if b"origin" not in given:
+            return True
+        origin, host = (given.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
+        return origin in self._settings.cors or urlsplit(origin).netloc == host
 
-    def _may_enter(self, scope: Scope, headers: Headers, client: str) -> bool:
+    def _may_enter(self, scope: Scope, given: _Given, client: str) -> bool:
         """Ask other machines for the token; free are the page, health, and WebSockets, which ask by themselves."""
         path = scope["path"]
         free = path in _PUBLIC or path.startswith("/assets/") or scope["type"] == "websocket"
-        scope.setdefault("state", {})["trusted"] = is_loopback(client) or has_token(
-            headers.get("authorization", ""), self._settings
-        )
-        return free or scope["state"]["trusted"]
+        trusted = is_loopback(client) or has_token(given.get(b"authorization", b"").decode("latin-1"), self._settings)
+        scope.setdefault("state", {})["trusted"] = trusted
+        return free or trusted
 
 
 def _name(host: str) -> str:
@@ -190,9 +196,9 @@ def _extra(problem: Problem) -> dict[str, str] | None:
 def _with_headers(send: Send) -> Send:
     async def sender(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
-                headers.setdefault(name, value)
+            headers = list(message.get("headers", ()))
+            own = {name.lower() for name, _ in headers}
+            message["headers"] = headers + [pair for pair in _RAW_HEADERS if pair[0] not in own]
         await send(message)
 
     return sender

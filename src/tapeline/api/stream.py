@@ -6,12 +6,14 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Header, Query, Request, WebSocket
 from starlette.responses import StreamingResponse
 from starlette.websockets import WebSocketDisconnect, WebSocketState
+from websockets.frames import Frame, Opcode
 
 from tapeline import wire
 from tapeline.api.answers import problems
@@ -28,6 +30,7 @@ _SEQ = re.compile(r'\{"seq":(\d+),')
 _MOST_ASKS = 100
 _MOST_WAITING = 2_000
 _KEEP_ALIVE = 15.0
+_FRAMES = 16
 _NAMES = r"^[A-Za-z0-9._:/*-]+(,[A-Za-z0-9._:/*-]+)*$"
 
 
@@ -157,11 +160,17 @@ async def _sending(
         await asyncio.gather(sender, return_exceptions=True)
 
 
+@lru_cache(maxsize=_FRAMES)
+def framed(text: str) -> bytes:
+    """Return a text as a WebSocket frame, made once where many are sent the same one after the other."""
+    return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+
+
 async def _send(socket: WebSocket, subscriber: Subscriber, change: Callable[[str], list[str]]) -> None:
     while not subscriber.closed:
         for text in await subscriber.take():
             for changed in change(text):
-                await socket.send_text(changed)
+                await socket.send({"type": "websocket.send", "text": changed, "frame": framed(changed)})
     if socket.client_state is WebSocketState.CONNECTED:
         await socket.close(1001, "the process stops")
 

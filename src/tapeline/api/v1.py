@@ -47,9 +47,8 @@ async def candles(
 ) -> Response:
     """Give candles whose open_time is in [start, end), of any timeframe."""
     running = shared.hub.running(instrument, timeframe) if include_running else []
-    now = None if shared.live is None else shared.clock.now()
     return await answer(
-        request, lambda reader: reads.candles(reader, shared.settings, instrument, timeframe, span, running, now)
+        request, lambda reader: reads.candles(reader, shared.settings, instrument, timeframe, span, running)
     )
 
 
