@@ -126,7 +126,7 @@ def test_a_leak_keeps_the_baseline(promoted: Training) -> None:
 
 
 def test_a_procedure_that_leaks_is_caught_on_shuffled_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
-    def walk(dataset: Any, labels: Float, folds: Any, kind: type[Model], seed: int) -> Any:
+    def walk(dataset: Any, labels: Float, folds: Any, kind: type[Model], seed: int, rate: float) -> Any:
         for fold in folds:
             yield labels[fold.test] * (0.0 if kind.baseline else 0.5) + (0.5 if kind.target == "direction" else 0.0) * (
                 1.0 if kind.baseline else 0.5
@@ -157,7 +157,7 @@ def test_models_are_picked_by_name_and_baselines_always_run() -> None:
 
 def test_an_unknown_model_lists_the_known_ones() -> None:
     with pytest.raises(
-        UnknownName, match=r"model oracle: is not known: expected one of .*huber, .*last_price, lightgbm, "
+        UnknownName, match=r"model oracle: is not known: expected one of .*huber, .*last_price, .*lightgbm, "
     ):
         train(planted(1, 700), TrainSettings(models=("huber", "oracle")))
 

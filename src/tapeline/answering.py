@@ -13,7 +13,7 @@ from typing import Protocol
 
 from tapeline.errors import BrokenInvariant, InputError, MissingDependency, SnapshotMismatch, UsageError
 from tapeline.features import FeatureFold, FeatureRows, FeatureSet
-from tapeline.types import Float, Prediction, Records
+from tapeline.types import Answer, Float, Prediction, Records
 
 CANNOT_BE_HAD = (UsageError, InputError, MissingDependency)
 """What says that a model cannot be had; trouble of the store is not among it."""
@@ -34,8 +34,8 @@ class Predictor(Protocol):
     def features(self) -> FeatureSet:
         """Return the feature set it was trained on."""
 
-    def predict(self, instrument: str, rows: FeatureRows, close: Float) -> list[Prediction]:
-        """Return one prediction per row that it can answer."""
+    def predict(self, instrument: str, rows: FeatureRows, close: Float) -> Sequence[Prediction | Answer]:
+        """Return one prediction, or answer to another target, per row that it can answer."""
 
 
 LoadModel = Callable[[str, int], tuple[Predictor, FeatureFold]]
@@ -84,9 +84,9 @@ class Answering:
         """
         self._models[_name(key)] = key, self._loaded(key, until)
 
-    def predict(self, timeframe: str, candles: Records) -> list[Prediction]:
+    def predict(self, timeframe: str, candles: Records) -> list[Prediction | Answer]:
         """Return what the models at hand say of candles that have just closed."""
-        made: list[Prediction] = []
+        made: list[Prediction | Answer] = []
         for _, served in self._models.values():
             if not isinstance(served, _Absent) and served[0].timeframe == timeframe:
                 predictor, fold = served

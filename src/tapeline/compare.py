@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from tapeline.candles import CandleFold
 from tapeline.clock import format_time
 from tapeline.features import FeatureRows
 from tapeline.lane import BEHIND
 from tapeline.pipeline import Layout, Outputs
 from tapeline.stores import rows
 from tapeline.stores.base import Store
-from tapeline.types import CANDLE, Bool, Records
+from tapeline.types import CANDLE, Bool, Records, Timeframe
 
+_STANDING = frozenset(["complete", "restart"])
+"""What a candle owes to what came before it."""
 MOST = 20
 """How many findings of one kind are listed."""
 
@@ -147,6 +150,29 @@ class Comparer:
 
     def _count(self, what: str, number: int) -> None:
         self.compared[what] = self.compared.get(what, 0) + number
+
+
+def candle_differences(store: Store, instrument: str, timeframe: str, candles: Records) -> Iterator[Finding]:
+    """Yield how the last of stored candles differs from what its trades give; whether it is complete is not asked.
+
+    The candle with trades before it is folded too: a move is one from the price before.
+    """
+    last = candles[-1]
+    traded = candles["open_time"][:-1][candles["trades"][:-1] > 0]
+    start, end = int(traded[-1] if len(traded) else last["open_time"]), int(last["close_time"])
+    frame = rows.to_frame(instrument, store.read("trades", instrument=instrument, start=start, end=end))
+    late = store.read("late_trades", instrument=instrument, start=start, end=end, reason=BEHIND).column("trade_id")
+    fold = CandleFold([Timeframe.parse(timeframe)])
+    parts = [fold.feed(frame.take(~np.isin(frame.trade_id, late.to_numpy())))[0][0], fold.close_until(end)[0]]
+    made = np.concatenate(parts)
+    again = made[made["open_time"] == last["open_time"]]
+    key = f"{instrument} {timeframe} {format_time(int(last['open_time']))}"
+    if not len(again):
+        yield Finding("candles", key, "trades", int(last["trades"]), 0)
+        return
+    for name in CANDLE.names or ():
+        if name not in _STANDING and not same_bits(candles[-1:][name], again[:1][name])[0]:
+            yield Finding("candles", key, name, _plain(last[name]), _plain(again[0][name]))
 
 
 def invariants(store: Store, instrument: str) -> Iterator[Finding]:

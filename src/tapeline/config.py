@@ -60,6 +60,7 @@ class Settings(BaseSettings):
         retrain_cooldown: how long after a training of an instrument drift or a bad live error asks for no other.
         shadow: how long a new model runs beside a champion that has an edge before it may replace it; 0s: no time.
         monitor: how often drift, live error and anomalies are measured while the process runs.
+        anomaly_rate: the share of quiet rows that models of anomalies are to flag.
         mlflow_uri: of an MLflow server that is told of every run and model; none: nobody is told.
         host, port: where the page and the API are served.
         token: what writes, and any use from another machine, must show; none: writes are refused.
@@ -107,6 +108,7 @@ class Settings(BaseSettings):
     retrain_cooldown: str = "1h"
     shadow: str = "1h"
     monitor: str = "1m"
+    anomaly_rate: float = Field(0.01, ge=0.001, lt=0.5)
     mlflow_uri: str = ""
     host: str = "127.0.0.1"
     port: int = Field(8787, ge=0, le=65535)

@@ -6,7 +6,8 @@ Per fold everything is learnt anew inside the training part: scaling, the choice
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -18,8 +19,10 @@ from tapeline.learning.folds import Fold
 from tapeline.learning.kept import InMemory, Kept
 from tapeline.learning.measures import MEASURES
 from tapeline.learning.metrics import METRICS, Metric
+from tapeline.learning.reading import heard, judged_by, rows_asked
 from tapeline.learning.resample import BlockBootstrap, Interval, block_length
 from tapeline.learning.spread import floor_of, units
+from tapeline.learning.together import together
 from tapeline.models.base import Model
 from tapeline.models.targets import TARGETS
 from tapeline.types import Float
@@ -48,11 +51,13 @@ class Evaluation:
         folds: the folds.
         rows: the test parts together, as positions of the dataset's rows.
         labels: what came (m).
-        said: what each model said (m, or m x classes), by name, baselines first.
+        said: what each model said (m, or m x classes), by name, baselines first; of a description what it came to
+            (`tapeline.learning.reading`).
         baselines: the names of the baselines.
         scores: per model and metric.
         bootstrap: what made the intervals.
         unit: in which the ends of each row's interval are measured (m).
+        answers: the regimes themselves (m x classes), by name; nothing of other targets.
     """
 
     target: str
@@ -64,6 +69,7 @@ class Evaluation:
     scores: tuple[Score, ...]
     bootstrap: BlockBootstrap
     unit: Float
+    answers: Mapping[str, Float] = field(default_factory=dict)
 
     @property
     def metric(self) -> Metric:
@@ -100,21 +106,27 @@ class Evaluation:
         return self.score(self.baselines[0]).baseline
 
 
-def walk(dataset: Dataset, labels: Float, folds: Sequence[Fold], kind: type[Model], seed: int) -> Iterator[Float]:
+def walk(
+    dataset: Dataset, labels: Float, folds: Sequence[Fold], kind: type[Model], seed: int, rate: float = 0.01
+) -> Iterator[Float]:
     """Fit a model anew in each fold and yield what it says about the test part.
+
+    Of regimes it is what each row's come to as a volatility, and then the regimes themselves (m x 4); of anomalies the
+    flags, of which the share ``rate`` is asked for on quiet rows.
 
     Raises:
         BrokenInvariant: it says something that is not a number, or no probability.
     """
     for fold in folds:
         model = fit(kind, dataset, seed=seed, rows=fold.train, labels=labels)
-        said = model.predict(dataset.shown(kind, fold.test))
+        said = model.predict(rows_asked(dataset, kind, fold, labels, seed))
         good = TARGETS[kind.target].usable(said)
         if len(said) != len(labels[fold.test]) or not good.all():
             where = f"model {kind.name} ({kind.target}) fold {fold.number}"
             was = f"{int((~good).sum())} others of {good.size}"
             raise BrokenInvariant(where, "is no forecast", expected=_rule(kind.target), was=was)
-        yield said
+        read = heard(model, said, dataset, labels, fold, rate)
+        yield np.column_stack((read, said)) if kind.target == "regime" else read
 
 
 def _rule(target: str) -> str:
@@ -137,6 +149,7 @@ def evaluate(
     resamples: int = 2000,
     progress: Callable[[str], None] = lambda text: None,
     kept: Kept | None = None,
+    rate: float = 0.01,
 ) -> Evaluation:
     """Walk every model forward, and set each beside the best baseline.
 
@@ -153,14 +166,17 @@ def evaluate(
         resamples: of the bootstrap.
         progress: told each model and fold.
         kept: what was said before of the dataset's own outcomes, and what is said now.
+        rate: the share of quiet rows to be called anomalies.
     """
-    outcomes = dataset.labels(target) if labels is None else labels
+    outcomes = judged_by(dataset, target, seed) if labels is None else labels
     if np.isnan(outcomes).any():
         raise BrokenInvariant(
             f"evaluation of {target}", "a row has no outcome", expected="Dataset.for_target", was="NaN"
         )
     known = kept if kept is not None and labels is None else InMemory()
-    said = _walk_all(dataset, outcomes, models, folds, seed, progress, known)
+    said = _walk_all(dataset, outcomes, models, folds, seed, progress, known, rate)
+    answers = {name: both[:, 1:] for name, both in said.items()} if target == "regime" else {}
+    said = {name: said[name][:, 0] for name in answers} or said
     rows = slice(folds[0].test.start, folds[-1].test.stop)
     block = block_length(rows.stop - rows.start, dataset.overlap)
     bootstrap = BlockBootstrap(
@@ -172,7 +188,7 @@ def evaluate(
     scores.extend(_measured(target, *asked))
     floor = floor_of(dataset.inputs[: rows.start], dataset.columns)
     unit = units(dataset.inputs[rows], dataset.columns, floor)
-    made = (rows, outcomes[rows], said, baselines, tuple(scores), bootstrap, unit)
+    made = (rows, outcomes[rows], said, baselines, tuple(scores), bootstrap, unit, answers)
     return Evaluation(target, tuple(folds), *made)
 
 
@@ -184,21 +200,39 @@ def _walk_all(
     seed: int,
     progress: Callable[[str], None],
     kept: Kept,
+    rate: float,
 ) -> dict[str, Float]:
-    """Return what each model says about all test parts, baselines first."""
-    said = {}
-    for kind in sorted(models, key=lambda kind: not kind.baseline):
-        parts = []
-        for number, fold in enumerate(folds):
-            name = f"{kind.target}-{kind.name}-{number}"
-            part = kept.get(name)
-            if part is None or len(part) != fold.test.stop - fold.test.start:
-                part = next(walk(dataset, labels, [fold], kind, seed))
-                kept.put(name, part)
-            parts.append(part)
-            progress(f"{kind.name} ({kind.target}) fold {number + 1} of {len(folds)}")
-        said[kind.name] = np.concatenate(parts)
-    return said
+    """Return what each model says about all test parts, baselines first; several fits at once where models allow it."""
+    ordered = sorted(models, key=lambda kind: not kind.baseline)
+    wanted = [(kind, number) for kind in ordered for number in range(len(folds))]
+    parts: dict[tuple[str, int], Float] = {}
+    for kind, number in wanted:
+        part = kept.get(part_name(kind, number))
+        if part is not None and len(part) == folds[number].test.stop - folds[number].test.start:
+            parts[kind.name, number] = part
+            progress(_told(kind, number, folds))
+    for alone in (True, False):
+        asked = [one for one in wanted if (one[0].name, one[1]) not in parts and one[0].alone == alone]
+        jobs = [partial(_said_of, dataset, labels, folds[number], kind, seed, rate) for kind, number in asked]
+        for done in together(jobs, alone=alone):
+            kind, number = asked[done.place]
+            kept.put(part_name(kind, number), done.gave, done.seconds)
+            parts[kind.name, number] = done.gave
+            progress(_told(kind, number, folds))
+    return {kind.name: np.concatenate([parts[kind.name, number] for number in range(len(folds))]) for kind in ordered}
+
+
+def part_name(kind: type[Model], number: int) -> str:
+    """Return the name under which it is kept what a model said of the test part of a fold."""
+    return f"{kind.target}-{kind.name}-{number}"
+
+
+def _said_of(dataset: Dataset, labels: Float, fold: Fold, kind: type[Model], seed: int, rate: float) -> Float:
+    return next(walk(dataset, labels, [fold], kind, seed, rate))
+
+
+def _told(kind: type[Model], number: int, folds: Sequence[Fold]) -> str:
+    return f"{kind.name} ({kind.target}) fold {number + 1} of {len(folds)}"
 
 
 def _scores(

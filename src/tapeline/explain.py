@@ -11,40 +11,51 @@ import numpy as np
 
 from tapeline.answering import CANNOT_BE_HAD
 from tapeline.clock import format_time
-from tapeline.compare import Finding, same_bits
+from tapeline.compare import Finding, candle_differences, same_bits
 from tapeline.config import Settings
 from tapeline.errors import NotEnoughData, UnknownName
 from tapeline.features import FeatureRows
 from tapeline.learning.artifact import model_name
-from tapeline.model_rows import model_rows
+from tapeline.model_rows import model_rows, stored_rows
 from tapeline.serving import Champion
 from tapeline.stores import rows
 from tapeline.stores.base import Store
-from tapeline.types import Prediction
+from tapeline.types import Answer, Prediction
+
+Said = Prediction | Answer
+_KEPT_IN = ("predictions", "answers")
+_WHOLE = "candles, features and prediction from the whole tape"
+_PART = "the candle from its trades, features and prediction from the stored candles up to it"
 
 
 def recompute(
     store: Store, settings: Settings, instrument: str | None = None
 ) -> Iterator[tuple[list[Finding], int, str]]:
     """Recompute stored predictions from the tape; yield per model the differences, how many, and what is missing."""
-    stored = rows.to_predictions(store.read("predictions", instrument=instrument))
+    stored: list[Said] = [
+        *rows.to_predictions(store.read("predictions", instrument=instrument)),
+        *rows.to_answers(store.read("answers", instrument=instrument)),
+    ]
 
-    def task(prediction: Prediction) -> tuple[str, str, int, str, str]:
-        return (
-            prediction.instrument,
-            prediction.timeframe,
-            prediction.horizon,
-            prediction.model_version,
-            prediction.model,
-        )
+    def task(said: Said) -> tuple[str, str, int, str, str, str]:
+        return said.instrument, said.timeframe, said.horizon, _target(said), said.model_version, said.model
 
     for _, group in groupby(sorted(stored, key=task), task):
         yield _recomputed(store, settings, list(group))
 
 
-def _recomputed(store: Store, settings: Settings, stored: list[Prediction]) -> tuple[list[Finding], int, str]:
+def _target(said: Said) -> str:
+    return said.target if isinstance(said, Answer) else "return"
+
+
+def _name(said: Said) -> str:
+    """Return the name of the model that said it."""
+    return model_name(said.instrument, said.timeframe, said.horizon, _target(said))
+
+
+def _recomputed(store: Store, settings: Settings, stored: list[Said]) -> tuple[list[Finding], int, str]:
     first = stored[0]
-    name = model_name(first.instrument, first.timeframe, first.horizon)
+    name = _name(first)
     try:
         champion = Champion.of(store, name, first.model_version)
         data = model_rows(store, settings, first.instrument, first.timeframe, champion.features)
@@ -55,30 +66,39 @@ def _recomputed(store: Store, settings: Settings, stored: list[Prediction]) -> t
     return findings, len(stored), ""
 
 
-def _differences(stored: Prediction, again: Prediction | None) -> Iterator[Finding]:
+def _differences(stored: Said, again: Said | None) -> Iterator[Finding]:
+    table = "answers" if isinstance(stored, Answer) else "predictions"
     if again is None:
-        yield Finding("predictions", stored.id, "row", "a prediction", None)
+        yield Finding(table, stored.id, "row", "a prediction", None)
         return
     theirs = asdict(again)
     for name, value in asdict(stored).items():
         if name == "made_at":
             continue
         other = theirs[name]
-        same = bool(same_bits(np.array([value]), np.array([other]))[0]) if isinstance(value, float) else value == other
+        real = isinstance(value, float | tuple)
+        same = bool(same_bits(np.atleast_1d(value), np.atleast_1d(other)).all()) if real else value == other
         if not same:
-            yield Finding("predictions", stored.id, name, value, other)
+            yield Finding(table, stored.id, name, value, other)
 
 
-def explain(store: Store, settings: Settings, prediction_id: str) -> dict[str, Any]:
+def explain(store: Store, settings: Settings, prediction_id: str, *, whole: bool = True) -> dict[str, Any]:
     """Recompute one stored prediction from the tape, and say what the model saw and why it said it.
+
+    Args:
+        store: keeps it, and the tape.
+        settings: how the tape is folded.
+        prediction_id: its id, or a unique beginning of it.
+        whole: whether the whole tape is folded; without, only its candle from the trades of it, and the features from
+            the stored candles before: the same bits, where `verify` finds none that differ.
 
     Raises:
         UnknownName: no prediction has that id (or a unique beginning of it), or its model is gone.
     """
     stored = _by_id(store, prediction_id)
-    name = model_name(stored.instrument, stored.timeframe, stored.horizon)
-    champion = Champion.of(store, name, stored.model_version)
-    data = model_rows(store, settings, stored.instrument, stored.timeframe, champion.features)
+    champion = Champion.of(store, _name(stored), stored.model_version)
+    task = (stored.instrument, stored.timeframe, champion.features)
+    data = model_rows(store, settings, *task) if whole else stored_rows(store, *task, stored.as_of)
     place = np.flatnonzero(data.rows.as_of == stored.as_of)
     if not len(place):
         raise NotEnoughData(
@@ -91,10 +111,13 @@ def explain(store: Store, settings: Settings, prediction_id: str) -> dict[str, A
     seen = slice(max(0, row + 1 - champion.predictor.window), row + 1)
     said = champion.predict(stored.instrument, _part(data.rows, seen), data.candles["close"][seen])
     differences = list(_differences(stored, said[-1] if said and said[-1].as_of == stored.as_of else None))
+    if not whole and data.source == "trades":
+        differences += candle_differences(store, stored.instrument, stored.timeframe, data.candles[: row + 1])
     return {
         "prediction": asdict(stored),
         "matches": not differences,
         "differences": [asdict(finding) for finding in differences],
+        "recomputed": _WHOLE if whole else _PART,
         "candle": {key: data.candles[key][row].item() for key in data.candles.dtype.names or ()},
         "features": dict(zip(data.features.names, data.rows.values[row].tolist(), strict=True)),
         "explanation": champion.predictor.explain(data.inputs[seen], as_of=data.rows.as_of[seen]),
@@ -105,14 +128,20 @@ def _part(made: FeatureRows, rows_seen: slice) -> FeatureRows:
     return FeatureRows(made.as_of[rows_seen], made.values[rows_seen], made.complete[rows_seen])
 
 
-def _by_id(store: Store, prediction_id: str) -> Prediction:
-    found = rows.to_predictions(store.read("predictions", id=prediction_id))
+def _by_id(store: Store, prediction_id: str) -> Said:
+    found = _with_id(store, prediction_id)
     if not found and len(prediction_id) >= 6:
-        ids = [one for one in store.read("predictions").column("id").to_pylist() if one.startswith(prediction_id)]
-        found = rows.to_predictions(store.read("predictions", id=ids[0])) if len(ids) == 1 else []
+        known = [one for kind in _KEPT_IN for one in store.read(kind).column("id").to_pylist()]
+        ids = [one for one in known if one.startswith(prediction_id)]
+        found = _with_id(store, ids[0]) if len(ids) == 1 else []
     if not found:
         step = "list them with: tapeline predict INSTRUMENT"
         raise UnknownName(
             f"prediction {prediction_id}", "is not stored", expected="an id", was=prediction_id, next_step=step
         )
     return found[0]
+
+
+def _with_id(store: Store, one: str) -> list[Said]:
+    """Return the prediction, or the answer to another target, with an id; both where two had one id."""
+    return [*rows.to_predictions(store.read("predictions", id=one)), *rows.to_answers(store.read("answers", id=one))]

@@ -148,7 +148,7 @@ class FeatureSet:
         """Return the names of the columns in order."""
         return [column.name for column in self.columns]
 
-    @property
+    @cached_property
     def window(self) -> int:
         """Return how many candles a row depends on at least: the longest warm-up and the candle itself."""
         return max(column.warmup for column in self.columns) + 1

@@ -23,13 +23,14 @@ from tapeline.clock import MINUTE
 from tapeline.errors import BrokenInvariant, SnapshotMismatch
 from tapeline.features import FeatureFold, FeatureRows, FeatureSet
 from tapeline.ledger import REORDER_WINDOW, Admission, Ledger
-from tapeline.types import CANDLE, Decision, DecisionKind, Frame, Prediction, Records, Timeframe
+from tapeline.types import CANDLE, Answer, Decision, DecisionKind, Frame, Prediction, Records, Timeframe
 
 MAX_AHEAD = MINUTE
 """A trade stamped further ahead of its receipt than this (ns) is quarantined."""
 
 _MAGIC = b"TAPELINE"
 _LAYOUT = 2
+_RECORDS = hashlib.blake2b(f"{CANDLE}{GRID_STATE}".encode(), digest_size=4).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Layout:
             "reorder window": self.reorder_window,
             "max quiet": self.max_quiet,
             "max ahead": self.max_ahead,
-            "records": hashlib.blake2b(f"{CANDLE}{GRID_STATE}".encode(), digest_size=4).hexdigest(),
+            "records": _RECORDS,
         }
 
     @property
@@ -70,6 +71,7 @@ class Outputs:
         candles: closed candles by timeframe.
         features: feature rows by (timeframe, feature set).
         predictions: in order of ``as_of``; ``made_at`` is ``as_of`` until a driver puts its clock's time there.
+        answers: likewise, of models of other targets.
         admission: what the ledger said of the frame.
         behind: trades that came after one of their candles had closed.
         quarantined: trades stamped too far in the future.
@@ -81,6 +83,7 @@ class Outputs:
     candles: dict[str, Records] = field(default_factory=dict)
     features: dict[tuple[str, str], FeatureRows] = field(default_factory=dict)
     predictions: list[Prediction] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
 
 
 class Pipeline:
@@ -208,8 +211,13 @@ class Pipeline:
             for features in self.layout.sets:
                 key = (timeframe, features.name)
                 outputs.features[key] = _joined_rows(outputs.features.get(key), self._features[key].feed(candles))
-            outputs.predictions += self._models.predict(timeframe, candles)
+            for said in self._models.predict(timeframe, candles):
+                if isinstance(said, Prediction):
+                    outputs.predictions.append(said)
+                else:
+                    outputs.answers.append(said)
         outputs.predictions.sort(key=lambda prediction: prediction.as_of)
+        outputs.answers.sort(key=lambda answer: answer.as_of)
 
     def _closed_until(self) -> int:
         """Return the end of the newest closed candle of any timeframe, 0 before the first trade."""

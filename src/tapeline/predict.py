@@ -16,7 +16,7 @@ from tapeline.learning.spread import units
 from tapeline.learning.windows import Stretch, columns_shown, shown
 from tapeline.models.base import Model
 from tapeline.models.targets import TARGETS
-from tapeline.types import Bool, Float, Int, Prediction, Timeframe
+from tapeline.types import Answer, Bool, Float, Int, Prediction, Timeframe
 
 
 def row_hash(row: Float) -> str:
@@ -71,6 +71,12 @@ class Predictor:
     def window(self) -> int:
         """Return how many rows the model that looks back furthest needs."""
         return max(model.window for model in self._models.values())
+
+    @property
+    def compared(self) -> int | None:
+        """Return with how many rows the model of anomalies compares a row; None where there is none, or it keeps it."""
+        found: int | None = getattr(self._models.get("anomaly"), "compared", None)
+        return found
 
     def check(self, feature_set: str, feature_version: str, columns: Sequence[str]) -> None:
         """Refuse rows of another feature set or version.
@@ -137,6 +143,36 @@ class Predictor:
         for row in np.flatnonzero(~np.isnan(values)).tolist():
             when = (int(as_of[row]), int(instants[row]))
             made[row] = self._prediction(rows[row], when, float(close[row]), float(values[row]), up[row])
+        return made[skip:]
+
+    def answer_rows(
+        self, rows: Float, *, as_of: Int, made_at: int | Int, complete: Bool | None = None, skip: int = 0
+    ) -> list[Answer | None]:
+        """Return what the first of the models says of many rows, whatever its target: see `predict_rows`.
+
+        None where an input is unknown, a candle in the window incomplete, or where it looks back and the rows do not.
+        """
+        ours, name = self.artifact, self.artifact.target
+        said = self.says(rows, as_of=as_of, complete=complete, skip=skip)[name].reshape(len(rows), -1)
+        instants = np.broadcast_to(np.asarray(made_at, np.int64), len(rows))
+        task = (ours.instrument, ours.timeframe, ours.horizon)
+        made: list[Answer | None] = [None] * len(rows)
+        for row in np.flatnonzero(~np.isnan(said).any(axis=1)).tolist():
+            made[row] = Answer(
+                id=prediction_id(*task, int(as_of[row]), ours.model, self.version),
+                instrument=ours.instrument,
+                timeframe=ours.timeframe,
+                target=name,
+                made_at=int(instants[row]),
+                as_of=int(as_of[row]),
+                horizon=ours.horizon,
+                said=tuple(said[row].tolist()),
+                model=ours.model,
+                model_version=self.version,
+                feature_set=ours.feature_set,
+                feature_version=ours.feature_version,
+                row_hash=row_hash(rows[row]),
+            )
         return made[skip:]
 
     def says(self, rows: Float, *, as_of: Int, complete: Bool | None = None, skip: int = 0) -> dict[str, Float]:
@@ -221,12 +257,13 @@ class Predictor:
         model, artifact = self._models[target], self.artifacts[target]
         (seen,) = shown(type(model), rows, as_of, np.array([len(rows) - 1]))
         told, newest = model.explain(seen), np.atleast_2d(seen)[-1].tolist()
+        said = model.predict(seen[None]).reshape(-1).tolist()
         columns = columns_shown(type(model), self.columns)
         parts = sorted(zip(columns, newest, told.contributions, strict=True), key=lambda part: -abs(part[2]))
         return {
             "model": artifact.model,
             "version": artifact.version,
-            "prediction": model.predict(seen[None])[0].tolist(),
+            "prediction": said[0] if len(said) == 1 else said,
             "unit": told.unit,
             "base": told.base,
             "contributions": [{"column": name, "value": value, "added": added} for name, value, added in parts],

@@ -229,15 +229,18 @@ class Recorder:
     def _add_derived(self, lane: Lane, outputs: Outputs) -> None:
         name = lane.tape.instrument
         for timeframe, candles in outputs.candles.items():
-            self._outbox.add("candles", rows.from_candles(name, timeframe, candles))
-        versions = {features.name: features.version for features in lane.pipeline.layout.sets}
-        for (timeframe, feature_set), values in outputs.features.items():
-            table = rows.from_features(name, timeframe, feature_set, versions[feature_set], values)
-            self._outbox.add("features", table)
+            self._outbox.add_candles(name, timeframe, candles)
+        for features in lane.pipeline.layout.sets if outputs.features else ():
+            for timeframe in outputs.candles:
+                self._outbox.add_features(name, timeframe, features, outputs.features[timeframe, features.name])
         if outputs.predictions:
             now = self._clock.now()
             outputs.predictions = [replace(prediction, made_at=now) for prediction in outputs.predictions]
-            self._outbox.add("predictions", rows.from_predictions(outputs.predictions))
+            self._outbox.add_predictions(outputs.predictions)
+        if outputs.answers:
+            now = self._clock.now()
+            outputs.answers = [replace(answer, made_at=now) for answer in outputs.answers]
+            self._outbox.add("answers", rows.from_answers(outputs.answers))
 
     def write_state(self, lane: Lane, *, gaps: bool = True) -> None:
         """Write the state of a lane and the gaps of its ledger, inside the caller's transaction."""

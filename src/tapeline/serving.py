@@ -23,8 +23,12 @@ from tapeline.registry import Registry
 from tapeline.stores import rows
 from tapeline.stores.base import Store
 from tapeline.tape import find
-from tapeline.types import Float, Prediction, Timeframe
+from tapeline.types import Answer, Float, Int, Prediction, Timeframe
 
+PREDICTED = ("return", "direction")
+"""The targets of one prediction; each other is answered apart."""
+_SEARCHED = 200
+"""How many of the newest predictions of an instrument are looked at for one of a certain model."""
 _KEPT_OPEN = 16
 """How many models a loader keeps open: what they remember is theirs alone, what they learnt is not read again."""
 
@@ -43,7 +47,7 @@ class Champion:
 
         Args:
             store: keeps the models.
-            name: of the return model.
+            name: of the return model, or of a model of another target.
             version: ``v`` or ``v+w`` (the direction model's), as predictions name them.
 
         Raises:
@@ -70,24 +74,27 @@ class Champion:
         """Return the timeframe it looks at."""
         return self.predictor.artifact.timeframe
 
-    def predict(self, instrument: str, made: FeatureRows, close: Float) -> list[Prediction]:
+    def predict(self, instrument: str, made: FeatureRows, close: Float) -> Sequence[Prediction | Answer]:
         """Return one prediction per complete row whose inputs are known; ``made_at`` is ``as_of``.
 
-        Rows come in order of time; those before are remembered as far back as a model looks.
+        Of a target other than return and direction it is an answer. Rows come in order of time; those before are
+        remembered as far back as a model looks.
         """
         del instrument
         before = self.recent.stretch
         seen = self._push(made, close).after(before)
-        closes = np.concatenate((np.full(len(before), np.nan), close))
-        said = self.predictor.predict_rows(
-            seen.inputs,
-            as_of=seen.as_of,
-            close=closes,
-            made_at=seen.as_of,
-            complete=seen.complete,
-            skip=len(before),
-        )
+        said = self.said(seen, np.concatenate((np.full(len(before), np.nan), close)), skip=len(before))
         return [one for one in said if one is not None]
+
+    def said(
+        self, seen: Stretch, close: Float, *, skip: int, made_at: int | None = None
+    ) -> Sequence[Prediction | Answer | None]:
+        """Return what is said of the rows after the first ``skip``; ``made_at`` is ``as_of`` unless it is given."""
+        inputs, as_of, complete = seen.inputs, seen.as_of, seen.complete
+        when: int | Int = as_of if made_at is None else made_at
+        if self.predictor.artifact.target not in PREDICTED:
+            return self.predictor.answer_rows(inputs, as_of=as_of, made_at=when, complete=complete, skip=skip)
+        return self.predictor.predict_rows(inputs, as_of=as_of, close=close, made_at=when, complete=complete, skip=skip)
 
     def warm(self, made: FeatureRows, close: Float) -> None:
         """Take rows before the first to be predicted."""
@@ -149,6 +156,26 @@ def champion_loader(store: Store) -> LoadModel:
         return champion, fold
 
     return load
+
+
+def newest_said(store: Store, artifact: Artifact) -> tuple[list[Any], int] | None:
+    """Return what a model last said of a row, as `Predictor.says` gives it (1, or 1 x classes), and of which instant.
+
+    Of a model of the return or the direction from its predictions, of another from its answers; None where it said
+    nothing.
+    """
+    name, target = artifact.instrument, artifact.target
+    if target not in PREDICTED:
+        kept = rows.to_answers(store.read("answers", instrument=name, model_version=artifact.version, limit=1))
+        said = [(list(one.said), one.as_of) for one in kept]
+        return next(((told if len(told) == 1 else [told], as_of) for told, as_of in said), None)
+    made = rows.to_predictions(store.read("predictions", instrument=name, limit=_SEARCHED))
+    place = PREDICTED.index(target)
+    for one in reversed(made):
+        versions = one.model_version.split("+")
+        if len(versions) > place and versions[place] == artifact.version:
+            return [one.value if target == "return" else one.p_up], one.as_of
+    return None
 
 
 def promote(

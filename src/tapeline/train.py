@@ -24,7 +24,7 @@ from tapeline.learning.leaks import Leak
 from tapeline.learning.ordinary import ordinary_models
 from tapeline.learning.record import Found, Outcome, report_record, run_folder, settings_record
 from tapeline.learning.settings import TrainSettings
-from tapeline.learning.task import Task, count_tried, tunable
+from tapeline.learning.task import TUNED, Task, count_tried, tunable
 from tapeline.learning.tuning import searches
 from tapeline.models.base import Model, find_models
 
@@ -104,6 +104,8 @@ def train(
             kept = InMemory() if work is None else InFolder(work)
             task = Task.of(dataset, kinds, target, asked, tried=tried, run=run, kept=kept, journal=journal)
         except NotEnoughData as error:
+            if target == asked.main_target:
+                raise
             refused[target] = str(error)
             continue
         outcomes[target] = task.outcome(kinds, refusals, step)
@@ -157,7 +159,8 @@ def _count_steps(kinds: Sequence[type[Model]], asked: TrainSettings, folds: int)
     total = 0
     for target in asked.targets:
         ours = [kind for kind in kinds if kind.target == target]
-        total += (len(ours) + bool(asked.tune and tunable(ours))) * folds
+        tuned = min(TUNED, len(tunable(ours))) if asked.tune else 0
+        total += (len(ours) + tuned) * folds
         total += len(ordinary_models(target)) if asked.sweep else 0
     return total
 

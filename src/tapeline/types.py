@@ -291,6 +291,28 @@ class Prediction:
     row_hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model of another target than return and direction said of the row at ``as_of``.
+
+    ``said`` is what the target asks: one number, or the probability of each class (`tapeline.models.targets`).
+    """
+
+    id: str
+    instrument: str
+    timeframe: str
+    target: str
+    made_at: int
+    as_of: int
+    horizon: int
+    said: tuple[float, ...]
+    model: str
+    model_version: str
+    feature_set: str
+    feature_version: str
+    row_hash: str
+
+
 DeadLetterKind = Literal["malformed", "conflict", "quarantined"]
 
 

@@ -144,7 +144,7 @@ async def test_a_long_question_is_stopped(client: httpx.AsyncClient, monkeypatch
     assert answer.status_code == 400, answer.text
     assert "takes too long" in answer.json()["detail"]
     assert (await ask(client, "SELECT 1")).json()["rows"] == [[1]]
-    assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
+    assert all(one.finished.is_set() for one in threading.enumerate() if isinstance(one, threading.Timer))
 
 
 async def test_a_large_answer_is_refused(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

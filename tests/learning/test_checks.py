@@ -34,6 +34,14 @@ def test_good_candles_pass_every_check() -> None:
     assert failed(candles()) == []
 
 
+def test_an_unknown_count_of_trades_is_no_fault() -> None:
+    rows = candles()
+    rows["trades"] = -1
+    assert failed(rows) == []
+    rows["trades"][7] = -2
+    assert failed(rows) == ["schema"]
+
+
 def negative_price(rows: Records) -> None:
     rows["low"][7] = -1.0
 

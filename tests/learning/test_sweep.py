@@ -85,7 +85,7 @@ def test_classifiers_without_probabilities_get_them_from_later_rows() -> None:
 
 def test_what_fails_or_takes_too_long_is_listed_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(0, 10_000, 25))
-    monkeypatch.setattr("tapeline.learning.sweep.time.perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr("tapeline.learning.sweep.time.thread_time", lambda: float(next(ticks)))
     found = swept(planted(1, 600), "return", [Slow, Broken], budget=20.0)
     assert found.failed == {
         "slow": "OutOfTime: its 20 s were over after fold 1 of 3",

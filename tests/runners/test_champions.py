@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.test_serving import CLOCK, NAME, TAIL, trained
 from tapeline.clock import MINUTE
 from tapeline.config import Settings, load_settings
 from tapeline.errors import UnknownName
+from tapeline.explain import explain, recompute
 from tapeline.ingest.base import Delivery
 from tapeline.learning.fitting import fit
 from tapeline.model_rows import dataset_of, learning_set, model_rows
@@ -21,7 +23,7 @@ from tapeline.registry import Registry
 from tapeline.runners.keeper import Keeper
 from tapeline.runners.watch import Taken
 from tapeline.runs import Run
-from tapeline.serving import Champion
+from tapeline.serving import Champion, newest_said, predict_latest
 from tapeline.stores import rows
 from tapeline.stores.memory import MemoryStore
 from tapeline.verify import verify
@@ -63,6 +65,94 @@ def test_a_champion_takes_over_between_two_candles(tmp_path: Path, killed: bool)
     assert len(set(versions)) == 2
     assert sum(a != b for a, b in pairwise(versions)) == 1
     assert verify(store, settings).findings == []
+
+
+def describe(store: MemoryStore, settings: Settings, run: Run) -> dict[str, str]:
+    """Let models of every other target answer, whatever the gate would say; return their names by target."""
+    before = next(one for one in run.training.artifacts if one.target == "return")
+    data = dataset_of(model_rows(store, settings, NAME, "1m", learning_set("bars", "1m", 5 * MINUTE)), 5 * MINUTE)
+    names = {}
+    for model, target in (("hmm", "regime"), ("isolation_forest", "anomaly"), ("har", "volatility")):
+        kind = find_models()[model, target]
+        content = fit(kind, data.for_target(target, kind.window), seed=1).dump().decode()
+        made = replace(before, model=model, target=target, content=content)
+        Registry(store).register(made, now=CLOCK.now())
+        Registry(store).promote(made.name, made.version, now=CLOCK.now())
+        names[target] = made.name
+    return names
+
+
+Described = tuple[MemoryStore, Settings, dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def champions(tmp_path_factory: pytest.TempPathFactory) -> Described:
+    """Return a store with champions of several targets, their settings, and their names by target."""
+    folder = tmp_path_factory.mktemp("described")
+    settings = load_settings(timeframes=("1m",), feature_sets=("bars",), runs=folder, state_interval="1h")
+    store, run = trained(settings, folder, models=())
+    return store, settings, describe(store, settings, run)
+
+
+def asked_live(champions: Described, *, killed: bool) -> Described:
+    """Follow the rest of the tape with champions of several targets."""
+    store, settings, names = copy.deepcopy(champions)
+    keeper = Keeper(lambda: store, settings, clock=CLOCK, timer=lambda: 0)
+    for at in range(0, len(TAIL), 100):
+        if killed:
+            keeper = Keeper(lambda: store, settings, clock=CLOCK, timer=lambda: 0)
+        keeper.commit([Taken(Delivery((TAIL.take(slice(at, at + 100)),)), 0)])
+    keeper.close()
+    return store, settings, names
+
+
+def test_every_target_is_answered_live_and_stored_like_a_prediction(champions: Described) -> None:
+    store, settings, names = asked_live(champions, killed=False)
+    again, _, _ = asked_live(champions, killed=True)
+    stored = rows.to_answers(store.read("answers"))
+    assert stored == rows.to_answers(again.read("answers"))
+    times = {one.as_of for one in rows.to_predictions(store.read("predictions"))}
+    assert len(times) > 50
+    for target, name in names.items():
+        ours = [one for one in stored if one.target == target]
+        assert {one.as_of for one in ours} == times
+        champion = Champion.of(store, name)
+        assert {one.model_version for one in ours} == {champion.predictor.version}
+        assert newest_said(store, champion.predictor.artifact) == (
+            [list(ours[-1].said)] if len(ours[-1].said) > 1 else list(ours[-1].said),
+            ours[-1].as_of,
+        )
+        told = explain(store, settings, ours[len(ours) // 2].id)
+        assert told["matches"], told["differences"]
+        assert told["explanation"]["targets"][target]["contributions"]
+        quick = explain(store, settings, ours[len(ours) // 2].id, whole=False)
+        told.pop("recomputed"), quick.pop("recomputed")
+        assert repr(quick) == repr(told)
+    report = verify(store, settings)
+    assert report.findings == []
+    assert report.checked["predictions"] == len(stored) + len(times)
+
+
+def test_an_altered_answer_is_found(champions: Described) -> None:
+    store, settings, _ = asked_live(champions, killed=False)
+    one = rows.to_answers(store.read("answers"))[7]
+    store.upsert("answers", rows.from_answers([replace(one, said=(one.said[0] + 1e-15, *one.said[1:]))]))
+    told = [finding for found, _, _ in recompute(store, settings) for finding in found]
+    assert [(finding.table, finding.key, finding.field) for finding in told] == [("answers", one.id, "said")]
+    assert not explain(store, settings, one.id)["matches"]
+
+
+@pytest.mark.parametrize("name", ["close", "volume", "vwap", "trades"])
+def test_an_altered_candle_is_found_by_its_trades_alone(champions: Described, name: str) -> None:
+    store, settings, _ = copy.deepcopy(champions)
+    made = predict_latest(store, settings, NAME, clock=CLOCK)[0]
+    assert explain(store, settings, made.id, whole=False)["matches"]
+    kept = rows.to_candles(store.read("candles", instrument=NAME, timeframe="1m", source="trades"))
+    one = kept[kept["close_time"] == made.as_of]
+    one[name] = np.nextafter(one[name], np.inf) if name != "trades" else one[name] + 1
+    store.upsert("candles", rows.from_candles(NAME, "1m", one))
+    found = explain(store, settings, made.id, whole=False)["differences"]
+    assert ("candles", name) in [(finding["table"], finding["field"]) for finding in found]
 
 
 def test_a_refused_promotion_changes_nothing(tmp_path: Path) -> None:

@@ -211,7 +211,9 @@ def test_challenger_stands_beside_its_champion(browser: Browser, live: str) -> N
 
 def test_anomalies_that_cannot_be_told_say_why(browser: Browser, live: str) -> None:
     with seen(browser, live) as sight:
-        sight.page.route("**/v1/anomalies*", lambda route: route.fulfill(status=503, json={"detail": "too few candles"}))
+        sight.page.route(
+            "**/v1/anomalies*", lambda route: route.fulfill(status=503, json={"detail": "too few candles"})
+        )
         switch = sight.page.get_by_role("button", name="Anomalies")
         switch.click()
         expect(switch).to_have_attribute("title", "Anomalies cannot be told: too few candles")

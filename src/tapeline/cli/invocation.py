@@ -83,7 +83,11 @@ class Invocation:
 
     @contextmanager
     def progress(self) -> Iterator[Meter]:
-        """Give a meter that shows progress bars on stderr, where a person looks at it."""
+        """Give a meter that shows progress bars on stderr, where a person looks at it.
+
+        Told ``training: forest fold 2 of 5``, it shows the last part beside the bar of the first. Without a terminal
+        such a text is a line for each tenth of the whole.
+        """
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -92,12 +96,19 @@ class Invocation:
         columns = (text, BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         bars = Progress(*columns, console=console, transient=True, disable=self.quiet or not console.is_terminal)
         tasks: dict[str, Any] = {}
+        tenths: dict[str, int] = {}
 
-        def meter(what: str, done: int, total: int) -> None:
+        def meter(told: str, done: int, total: int) -> None:
+            what, _, now = told.partition(": ")
             if what not in tasks:
                 tasks[what] = bars.add_task(what, shown="")
             shown = f"{100 * done // total} %" if total else f"{done:,}"
-            bars.update(tasks[what], completed=done, total=total or None, shown=shown)
+            where = f" {done} of {total}, {now}" if now else ""
+            bars.update(tasks[what], completed=done, total=total or None, shown=shown + where)
+            tenth = 10 * done // total if total else 0
+            if now and not console.is_terminal and not self.quiet and tenth > tenths.get(what, 0):
+                tenths[what] = tenth
+                click.echo(f"{what} {shown}{where}", err=True)
 
         with bars:
             yield meter

@@ -6,6 +6,7 @@ Here and nowhere else concrete parts are chosen: which database, which venues, w
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
@@ -83,7 +84,9 @@ async def _run(invocation: Invocation, settings: Settings, asked: Asked, threads
         view.address = await stack.enter_async_context(await asyncio.to_thread(_served, live))
         live.announce(view.address)
         shown.tell("serving", address=view.address, database=str(settings.db))
-        learner = stack.enter_context(Learner(settings, live.reader, live.writer, clock=clock))
+        waiting = live.hub.untrained
+        learner = stack.enter_context(Learner(settings, live.reader, live.writer, clock=clock, waiting=waiting))
+        gc.freeze()  # what a start has made stays: looking through it again and again would stop all else for long
         await _until_stopped(live, following, learner, shown, asked.seconds)
     return 0
 

@@ -98,11 +98,11 @@ def _schema_checks(candles: Records) -> Iterator[DataCheck]:
     price = pa.table({"inside": _inside(candles)})
     columns: dict[str, Any] = {name: pandera.Column(pa.float64(), pandera.Check.gt(0)) for name in _PRICES}
     columns |= {name: pandera.Column(pa.float64(), pandera.Check.ge(0), nullable=True) for name in _AMOUNTS}
-    columns["trades"] = pandera.Column(pa.int64(), pandera.Check.ge(0))
+    columns["trades"] = pandera.Column(pa.int64(), pandera.Check.ge(-1))
     schema = pandera.DataFrameSchema(columns)
     ranges = pandera.DataFrameSchema({"inside": pandera.Column(pa.bool_(), pandera.Check.eq(True))})
     keys = pandera.DataFrameSchema({"close_time": pandera.Column(pa.int64(), unique=True)})
-    yield _validated("schema", schema, table, "prices above 0, amounts and trades not below 0")
+    yield _validated("schema", schema, table, "prices above 0, amounts and trades not below 0 (trades -1: unknown)")
     yield _validated("ranges", ranges, price, "low <= open, close <= high, all finite")
     yield _validated("duplicates", keys, table.select(["close_time"]), "one candle per close_time")
 

@@ -96,9 +96,10 @@ class Dataset:
     def for_target(self, target: str, window: int = 1) -> Dataset:
         """Return the rows whose outcome is known for a target, and before which a whole window stands.
 
-        For ``direction`` those are the rows where the price moved.
+        For ``direction`` those are the rows where the price moved. A ``regime`` has no outcome, but what follows it.
         """
-        unknown = np.isnan(self.labels(target))
+        known_by = "volatility" if target == "regime" and "volatility" in self.others else target
+        unknown = np.isnan(self.labels(known_by))
         short = ~unknown & (self._run_lengths() < window) if window > 1 else np.zeros(len(self), np.bool_)
         if not (unknown | short).any():
             return self
@@ -124,7 +125,7 @@ class Dataset:
         history, place = self.standing()
         return history.run_lengths(Timeframe.parse(self.timeframe).step)[place]
 
-    def shown(self, kind: type[Model], rows: slice = slice(None)) -> Float:
+    def shown(self, kind: type[Model], rows: slice | Int = slice(None)) -> Float:
         """Return what a model is shown of some rows: see `tapeline.learning.windows.shown`.
 
         Raises:

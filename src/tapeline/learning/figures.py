@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, FAINT, OURS, GOOD, BAD = "#1f2933", "#9aa5b1", "#0072b2", "#009e73", "#d55e00"
+_UNITS = {
+    "mse": (1e8, "bp²"),
+    "mae": (1e4, "bp"),
+    "rmse": (1e4, "bp"),
+    "log_loss": (1.0, "nats"),
+    "wrong_flags": (1.0, "rows"),
+}
 _POINTS = 600
 _SHOWN = 24
 _LAST = 240
@@ -38,11 +45,16 @@ def pictures(outcome: Outcome) -> Iterator[tuple[str, str]]:
         "Every model against the best baseline: difference with its interval (right is better)",
         _svg(lambda axes: ranking(axes, outcome), 11, 0.24 * min(_SHOWN, _many(outcome)) + 1.2),
     )
-    yield f"Calibration of {follow}: what it said, and what came", _svg(lambda axes: calibration(axes, found, follow))
-    yield (
-        f"Confusion of {follow}: what it said (columns), and what came (rows)",
-        _svg(lambda axes: confusion(axes, found, follow), 4.5, 4),
-    )
+    if TARGETS[found.target].supervised:
+        yield (
+            f"Calibration of {follow}: what it said, and what came",
+            _svg(lambda axes: calibration(axes, found, follow)),
+        )
+    if found.target != "regime":
+        yield (
+            f"Confusion of {follow}: what it said (columns), and what came (rows)",
+            _svg(lambda axes: confusion(axes, found, follow), 4.5, 4),
+        )
     if found.target == "return" and len(found.folds) > 1:
         yield (
             f"The last predictions of {follow} with their intervals, and what came",
@@ -53,6 +65,15 @@ def pictures(outcome: Outcome) -> Iterator[tuple[str, str]]:
             f"Inputs of {follow}: loss when an input is put in random order (last fold, out of sample)",
             _svg(lambda axes: worth(axes, outcome), 6.5, 0.24 * min(20, len(outcome.importance)) + 1.2),
         )
+
+
+def unit_of(metric: str) -> tuple[float, str]:
+    """Return by what a metric is multiplied where a person reads it, and its unit there (none for shares).
+
+    >>> unit_of("mae"), unit_of("accuracy")
+    ((10000.0, 'bp'), (1.0, ''))
+    """
+    return _UNITS.get(metric, (1.0, ""))
 
 
 def _many(outcome: Outcome) -> int:
@@ -82,18 +103,19 @@ def error_over_time(axes: Axes, outcome: Outcome) -> None:
     found = outcome.evaluation
     times = outcome.dataset.as_of[found.rows].astype("datetime64[ns]")
     some = np.unique(np.linspace(0, len(times) - 1, _POINTS).astype(int))
+    scale, unit = unit_of(found.metric.name)
     axes.axhline(0, color=INK, linewidth=1.2, label=f"{found.best_baseline} (best baseline)")
     for name in found.said:
         if name != found.best_baseline:
             bold = name in found.candidates
-            line = np.cumsum(found.gains(name))[some]
+            line = scale * np.cumsum(found.gains(name))[some]
             axes.plot(times[some], line, linewidth=1.8 if bold else 1, linestyle="-" if bold else "--", label=name)
     for fold in found.folds[1:]:
         axes.axvline(times[fold.test.start - found.rows.start], color=FAINT, linewidth=0.7, linestyle=":")
     locator = AutoDateLocator()  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    axes.set_ylabel(f"{found.metric.name} saved, summed")
+    axes.set_ylabel(f"{found.metric.name} saved, summed ({unit})")
     axes.legend(loc="center left", bbox_to_anchor=(1.005, 0.5), fontsize=8, frameon=False)
 
 
@@ -163,6 +185,8 @@ def _classes(found: Evaluation, name: str) -> tuple[Float, Float, list[str]]:
         return (said > 0.5).astype(float), labels, ["down", "up"]
     if classes := TARGETS[found.target].classes:
         return said.argmax(axis=1).astype(float), labels, list(classes)
+    if found.target == "anomaly":
+        return said, labels, ["quiet", "spike"]
     if found.target == "volatility":
         middle = float(np.median(labels))
         return (said > middle).astype(float), (labels > middle).astype(float), ["quiet", "loud"]
@@ -191,9 +215,10 @@ def worth(axes: Axes, outcome: Outcome) -> None:
     """Draw the permutation importance of the first inputs, with the range of several orders."""
     shown = list(outcome.importance[:20])[::-1]
     rows = range(len(shown))
-    axes.barh(rows, [one.loss for one in shown], color=OURS, alpha=0.7)
+    scale, unit = unit_of(outcome.evaluation.metric.name)
+    axes.barh(rows, [scale * one.loss for one in shown], color=OURS, alpha=0.7)
     for row, one in zip(rows, shown, strict=True):
-        axes.plot([one.loss_low, one.loss_high], [row, row], color=INK, linewidth=1.2)
+        axes.plot([scale * one.loss_low, scale * one.loss_high], [row, row], color=INK, linewidth=1.2)
     axes.axvline(0, color=INK, linewidth=1)
     axes.set_yticks(rows, [one.column for one in shown])
-    axes.set_xlabel(f"{outcome.evaluation.metric.name} lost; line: least and most of 5 orders")
+    axes.set_xlabel(f"{outcome.evaluation.metric.name} lost ({unit}); line: least and most of 5 orders")

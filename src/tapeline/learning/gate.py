@@ -51,6 +51,7 @@ class Evidence:
         coverage: the share of outcomes inside the candidate's intervals; None where it gives none.
         coverage_asked: what that share should be.
         refusals: by check (leaks, placebo, data), why it does not hold; empty texts where it does.
+        described: whether a description is what it claims to be.
     """
 
     objective: str = "forecast"
@@ -58,6 +59,7 @@ class Evidence:
     coverage: Interval | None = None
     coverage_asked: float = math.nan
     refusals: dict[str, str] = field(default_factory=dict)
+    described: tuple[Check, ...] = ()
 
 
 def candidate_of(evaluation: Evaluation, evidence: Evidence) -> str:
@@ -82,7 +84,7 @@ def decide(evaluation: Evaluation, *, level: float, tried: int, evidence: Eviden
         return Decision(target, baseline, False, "no edge found: no candidate was tried, only baselines")
     name = candidate_of(evaluation, known)
     edge = _edge(evaluation, name, known, 1 - (1 - level) / tried, tried)
-    checks = (edge, *_coverage(known), *_others(known))
+    checks = (edge, *_coverage(known), *known.described, *_others(known))
     if evaluation.labels.min() == evaluation.labels.max():
         why = f"the outcome is constant ({evaluation.labels[0]:g}) in all {len(evaluation.labels)} test rows"
         return Decision(target, baseline, False, f"no edge found: {why}", checks, name)

@@ -94,11 +94,19 @@ def _summed_off(means: Float) -> Float:
     return np.asarray(np.abs(means).sum(axis=1) / (means.shape[1] // _BINS), np.float64)
 
 
+def _flags(labels: Float, said: Float) -> Float:
+    return np.column_stack((labels * said, said, labels, (1 - labels) * said, 1 - labels))
+
+
 _RMSE = Measure("rmse", _squares, lambda means: np.sqrt(np.maximum(means[:, 0], 0.0)), -1)
 _R2 = Measure("r2_last_price", _squares, lambda means: 1 - ratio(means[:, 0], means[:, 1]))
 _IC = Measure("information_coefficient", _ranks, _correlation)
 _SIDES = Measure("directional_accuracy", _signs, lambda means: ratio(means[:, 0], means[:, 1]))
 _BALANCED = Measure("balanced_accuracy", _hits_by_class, _mean_of_shares)
+_PRECISION = Measure("precision", _flags, lambda means: ratio(means[:, 0], means[:, 1]))
+_RECALL = Measure("recall", _flags, lambda means: ratio(means[:, 0], means[:, 2]))
+FLAGGED = Measure("flagged_share", _flags, lambda means: ratio(means[:, 3], means[:, 4]), -1)
+"""The share of flags among rows in which nothing was planted."""
 _CALIBRATION = Measure("calibration_error", _miscalibration, _summed_off, -1, grows=True)
 
 MEASURES: Mapping[str, tuple[Measure, ...]] = {
@@ -107,6 +115,8 @@ MEASURES: Mapping[str, tuple[Measure, ...]] = {
     "direction3": (_BALANCED, _CALIBRATION),
     "barrier": (_BALANCED, _CALIBRATION),
     "volatility": (_RMSE, _IC),
+    "regime": (_RMSE, _IC),
+    "anomaly": (_PRECISION, _RECALL, FLAGGED),
 }
 """The measures of each target. ``r2_last_price`` is 1 - squared error / that of "the price stays"; the information
 coefficient is Spearman's rank correlation; the calibration error is the mean over tenths of the answers of what came

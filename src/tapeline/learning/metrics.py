@@ -5,7 +5,8 @@ The absolute error is least for the median: where prices move in ticks and half 
 is 0 whatever is known, and no forecast can ever beat "the price stays". The difference of two squared errors,
 2 r (p - q) + q^2 - p^2, has tails no heavier than those of the return r, as the forecasts p and q are bounded.
 
-For volatilities the absolute error decides: models answer with the median. For classes it is the log loss.
+For volatilities the absolute error decides: models answer with the median. For classes it is the log loss. What
+descriptions (regime, anomaly) are judged by is in `tapeline.learning.describing`.
 Numbers that are no mean over rows are in `tapeline.learning.measures`.
 """
 
@@ -56,6 +57,10 @@ def _brier(labels: Float, said: Float) -> Float:
     return total / 2 if said.ndim == 1 else total
 
 
+def _wrong(labels: Float, said: Float) -> Float:
+    return np.asarray(labels != said, np.float64)
+
+
 _SQUARED = Metric("mse", lambda labels, said: (labels - said) ** 2)
 _ABSOLUTE = Metric("mae", lambda labels, said: np.abs(labels - said))
 _CLASSES = (Metric("log_loss", _log_loss), Metric("accuracy", _right, sign=1), Metric("brier", _brier))
@@ -66,5 +71,7 @@ METRICS: Mapping[str, tuple[Metric, ...]] = {
     "direction3": _CLASSES,
     "barrier": _CLASSES,
     "volatility": (_ABSOLUTE, _SQUARED),
+    "regime": (_ABSOLUTE, _SQUARED),
+    "anomaly": (Metric("wrong_flags", _wrong),),
 }
 """The metrics of each target that can be evaluated; the first decides the gate."""

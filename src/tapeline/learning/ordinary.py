@@ -23,9 +23,12 @@ _LEFT_OUT = {
 }
 _MOST_ROWS = {
     500: "GaussianProcess",
-    2_000: "KernelRidge SVR NuSVR SVC NuSVC Quantile Label TheilSen",
-    5_000: "KNeighbors MLP SelfTraining",
-    10_000: "RandomForest ExtraTrees Bagging GradientBoosting AdaBoost ARD LassoC ElasticNetC LogisticRegressionC",
+    1_000: "RandomForest",
+    2_000: "KernelRidge SVR NuSVR SVC NuSVC Quantile Label TheilSen LogisticRegressionC",
+    3_000: "ExtraTrees Bagging GradientBoosting",
+    5_000: "KNeighbors MLP SelfTraining AdaBoost",
+    10_000: "ARD LassoC ElasticNetC DecisionTree Calibrated LinearSV",
+    20_000: "HistGradientBoosting",
 }
 _PASSES = 200
 _CERTAIN = 1e-3
@@ -139,8 +142,6 @@ def _usable(name: str, kind: Any) -> bool:
 
 def _model(name: str, kind: Any, target: str) -> type[Model]:
     most = next((rows for rows, names in _MOST_ROWS.items() if name.startswith(tuple(names.split()))), 1_000_000)
-    if name.startswith("HistGradient"):
-        most = 1_000_000
     own = {
         "name": name,
         "target": target,

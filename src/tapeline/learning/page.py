@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from tapeline.learning.figures import pictures
+from tapeline.learning.figures import pictures, unit_of
 from tapeline.learning.record import Outcome
 from tapeline.types import venue_of
 
 _NUMBER = 40
+_SECONDS = 0.05
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1f2933; margin: 0 auto; max-width: 1120px; padding: 24px; }
 h1 { font-size: 24px; margin: 0 0 4px; } h2 { font-size: 20px; margin: 40px 0 8px; border-top: 2px solid #e4e7eb;
@@ -41,6 +42,7 @@ def page(report: Mapping[str, Any], settings: Mapping[str, Any], outcomes: Mappi
     for target, outcome in outcomes.items():
         parts.extend(_target(report, target, outcome))
     parts.extend(_tuning(report))
+    parts.extend(_costs(outcomes))
     parts.extend(_data(report))
     parts.append(_reproduce(settings))
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
@@ -91,21 +93,38 @@ def _target(report: Mapping[str, Any], target: str, outcome: Outcome) -> Iterato
 
 
 def _scores(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the deciding metric's rows, and those of all others to be unfolded."""
     shown = [
-        [row["metric"], row["model"], _between(row, ""), row["baseline"], _between(row, "difference")] for row in rows
+        [_named(row["metric"]), row["model"], _between(row, ""), row["baseline"], _between(row, "difference")]
+        for row in rows
     ]
-    return _table(("metric", "model", "value", "best baseline", "difference"), shown)
+    first = _named(rows[0]["metric"])
+    head = ("metric", "model", "value", "best baseline", "difference")
+    deciding, others = ([row for row in shown if (row[0] == first) == wanted] for wanted in (True, False))
+    told = (
+        f"<details><summary>{len({row[0] for row in others})} other metrics</summary>{_table(head, others)}</details>"
+    )
+    return _table(head, deciding) + (told if others else "")
+
+
+def _named(metric: str) -> str:
+    unit = unit_of(metric)[1]
+    return f"{metric} ({unit})" if unit else metric
 
 
 def _between(row: Mapping[str, Any], name: str) -> str:
     low, high = (f"{name}_low", f"{name}_high") if name else ("low", "high")
-    return f"{_number(row[name or 'value'])} [{_number(row[low])}, {_number(row[high])}]"
+    scale = unit_of(row["metric"])[0]
+    if row[name or "value"] is None:
+        return "unknown"
+    value, least, most = (_number(row[key], scale) for key in (name or "value", low, high))
+    return f"{value} [{least}, {most}]"
 
 
 def _trading(earned: Mapping[str, Any]) -> str:
-    bp = {name: _number(None if earned[name] is None else 1e4 * earned[name]) for name in ("gross", "net", "cost")}
+    bp = {name: _number(earned[name], 1e4) for name in ("gross", "net", "cost")}
     low, high = (_number(end) for end in earned["sharpe_interval"])
-    fall = [_number(None if end is None else 100 * end) for end in (earned["drawdown"], *earned["drawdown_interval"])]
+    fall = [_number(end, 100) for end in (earned["drawdown"], *earned["drawdown_interval"])]
     rows = [
         ["trades", f"{earned['trades']:,} ({earned['turnover']:.3g} turnovers of the capital a day)"],
         ["earned per trade", f"{bp['gross']} bp before costs, {bp['net']} bp after ({bp['cost']} bp a round trip)"],
@@ -120,8 +139,8 @@ def _trading(earned: Mapping[str, Any]) -> str:
 
 
 def _covered(found: Mapping[str, Any]) -> str:
-    low, high = (_number(None if end is None else 100 * end) for end in found["coverage_interval"])
-    width = _number(None if found["width"] is None else 1e4 * found["width"])
+    low, high = (_number(end, 100) for end in found["coverage_interval"])
+    width = _number(found["width"], 1e4)
     share = f"{100 * found['coverage']:.1f} % [{low}, {high}]"
     return f"{share} of outcomes were inside the {found['coverage_asked']:.0%} intervals, {width} bp wide on average."
 
@@ -134,6 +153,7 @@ def _sweep(swept: Mapping[str, Any] | None) -> str:
             str(place),
             row["model"],
             "yes" if row["served"] else "cannot be served",
+            f"{row['most_rows']:,}",
             _between(row, ""),
             _between(row, "difference"),
         ]
@@ -143,23 +163,29 @@ def _sweep(swept: Mapping[str, Any] | None) -> str:
     told = (
         f"<details><summary>{len(swept['failed'])} did not end</summary><ul>{failed}</ul></details>" if failed else ""
     )
-    head = ("", "model", "can be promoted", "value", "difference to the best baseline")
-    return f"<h3>Sweep: {swept['tried']} ordinary models</h3>{_table(head, rows)}{told}"
+    metric = _named(swept["ranking"][0]["metric"]) if rows else "value"
+    head = ("", "model", "can be promoted", "rows of the last fold", metric, "difference to the best baseline")
+    note = "Ordinary models that take long learn from the newest rows only, at most as many as stand here."
+    table = f'<p class="faint">{note}</p>{_table(head, rows)}{told}'
+    return f"<h3>Sweep: {swept['tried']} ordinary models</h3>{table}"
 
 
 def _inputs(found: Mapping[str, Any]) -> str:
     if not found["importance"]:
         return ""
     unit = found["importance"][0]["unit"]
+    scale = unit_of(found["metric"])[0]
     rows = [
         [
             one["column"],
-            f"{_number(one['loss'])} [{_number(one['loss_low'])}, {_number(one['loss_high'])}]",
+            "{} [{}, {}]".format(*(_number(one[key], scale) for key in ("loss", "loss_low", "loss_high"))),
             _number(one["added"]),
         ]
         for one in found["importance"]
     ]
-    table = _table(("input", f"{found['metric']} lost in random order", f"mean size of what it adds ({unit})"), rows)
+    lost = f"{_named(found['metric'])} lost in random order"
+    table = _table(("input", lost, f"mean size of what it adds ({unit})"), rows)
+    table = f"<details><summary>{len(rows)} inputs</summary>{table}</details>"
     note = "What an input adds: SHAP values of boosted trees, weight times value of linear models."
     return f'<h3>Inputs of {escape(found["candidate"] or found["champion"])}</h3><p class="faint">{note}</p>{table}'
 
@@ -183,6 +209,20 @@ def _tuning(report: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def _costs(outcomes: Mapping[str, Outcome]) -> Iterator[str]:
+    rows = [
+        [target, model, f"{seconds:.1f}"]
+        for target, outcome in outcomes.items()
+        for model, seconds in outcome.costs.items()
+        if seconds >= _SECONDS
+    ]
+    total = sum(seconds for outcome in outcomes.values() for seconds in outcome.costs.values())
+    if total:
+        note = f"All fits of the walk-forward together: {total:.0f} s of processor time."
+        yield f'<h2>What it cost</h2><p class="faint">{note}</p><details><summary>by model</summary>'
+        yield _table(("target", "model", "seconds of a processor, all folds"), rows) + "</details>"
+
+
 def _data(report: Mapping[str, Any]) -> Iterator[str]:
     yield "<h2>Data</h2>"
     left = "; ".join(f"{count:,} {reason}" for reason, count in report["excluded"].items())
@@ -196,7 +236,8 @@ def _data(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"<p>{_mark(not leaks)} leaks: {told}.</p>"
     names = ("column", "unknown", "mean", "deviation", "least", "q05", "median", "q95", "most", "distinct")
     rows = [[row["column"], *(_number(row[name]) for name in names[1:])] for row in report["profile"]]
-    yield "<h3>Profile of the inputs</h3>" + _table(names, rows)
+    table = _table(names, rows)
+    yield f"<h3>Profile of the inputs</h3><details><summary>{len(rows)} inputs</summary>{table}</details>"
 
 
 def _reproduce(settings: Mapping[str, Any]) -> str:
@@ -223,5 +264,5 @@ def _cell(text: str) -> str:
     return f"<td{' class=n' if number else ''}>{escape(text)}</td>"
 
 
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4g}"
+def _number(value: float | None, scale: float = 1.0) -> str:
+    return "unknown" if value is None else f"{scale * value:.4g}"

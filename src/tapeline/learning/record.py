@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ class Outcome:
     """What a run found for one target.
 
     ``dataset`` holds the rows that have an outcome of the target; ``covered`` is how well the champion's intervals
-    hold; ``importance`` is of the model that stood before the gate; ``kinds`` are the models that ran.
+    hold; ``importance`` is of the model that stood before the gate; ``kinds`` are the models that ran; ``costs`` are
+    seconds of processor time by model, the dearest first.
     """
 
     dataset: Dataset
@@ -44,6 +45,7 @@ class Outcome:
     sweep: Sweep | None
     importance: Sequence[Importance]
     kinds: tuple[type[Model], ...]
+    costs: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,8 +213,16 @@ def _sweep(outcome: Outcome) -> dict[str, Any]:
     """Return the ranking of everything that ran for a target, by the deciding metric, and what did not end."""
     swept, found = outcome.sweep, outcome.evaluation
     assert swept is not None
-    ours = [{**_score(found.score(name)), "served": True} for name in found.candidates]
-    others = [{**_score(swept.evaluation.score(name)), "served": False} for name in swept.ended]
+    largest = max(fold.train.stop - fold.train.start for fold in found.folds)
+    ours = [{**_score(found.score(name)), "served": True, "most_rows": largest} for name in found.candidates]
+    others = [
+        {
+            **_score(swept.evaluation.score(name)),
+            "served": False,
+            "most_rows": min(largest, swept.most_rows.get(name, largest)),
+        }
+        for name in swept.ended
+    ]
     ranking = sorted((*ours, *others), key=lambda row: -row["difference"])
     return {"tried": swept.tried, "ranking": ranking, "failed": dict(swept.failed)}
 

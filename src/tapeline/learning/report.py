@@ -17,6 +17,7 @@ import numpy as np
 from tapeline.clock import format_time
 from tapeline.errors import StoreUnavailable, UnknownName
 from tapeline.evaluate import Evaluation
+from tapeline.learning.figures import unit_of
 from tapeline.learning.metrics import METRICS
 from tapeline.learning.page import page
 from tapeline.learning.record import Outcome, run_folder
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 _INK, _FAINT = "#1f2933", "#9aa5b1"
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b5ea7")
-_UNITS = {"mse": (1e8, "bp²"), "mae": (1e4, "bp"), "log_loss": (1.0, "nats")}
 
 
 def write_run(training: Training, folder: str | Path) -> Path:
@@ -103,7 +103,7 @@ def draw(training: Training) -> Figure:
 def _panel(panel: Axes, training: Training, outcome: Outcome) -> None:
     found = outcome.evaluation
     times = outcome.dataset.as_of[found.rows].astype("datetime64[ns]")
-    scale, unit = _UNITS[found.metric.name]
+    scale, unit = unit_of(found.metric.name)
     panel.axhline(0, color=_INK, linewidth=1.2, label=f"{found.best_baseline} (best baseline)")
     others = [name for name in found.said if name != found.best_baseline]
     names = sorted({name for outcome in training.outcomes.values() for name in outcome.evaluation.said})

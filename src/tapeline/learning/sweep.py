@@ -1,21 +1,25 @@
 """The sweep: ordinary models in the same walk-forward as the candidates, ranked with intervals.
 
-Each has a budget of time, looked at after every fold; one that uses it up, or fails, is listed with the reason. The
-sweep only shows: what cannot be saved cannot be promoted, so it does not count among the candidates of the gate.
+Each has a budget of processor time, looked at after every fold; one that uses it up, or fails, is listed with the
+reason. The sweep only shows: what cannot be saved cannot be promoted, so it does not count among the candidates of the
+gate.
 """
 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from tapeline.errors import BrokenInvariant
-from tapeline.evaluate import Evaluation, evaluate, walk
+from tapeline.evaluate import Evaluation, evaluate, part_name, walk
 from tapeline.learning.dataset import Dataset
 from tapeline.learning.folds import Fold
 from tapeline.learning.kept import InMemory, Kept
-from tapeline.learning.ordinary import ordinary_models
+from tapeline.learning.ordinary import Ordinary, ordinary_models
+from tapeline.learning.together import together
 from tapeline.models.base import Model
 from tapeline.types import Float
 
@@ -24,11 +28,15 @@ _FAILURES = (ValueError, TypeError, ArithmeticError, RuntimeError, AttributeErro
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sweep:
-    """What the sweep of one target found: those that ended, beside the baselines; and why others did not."""
+    """What the sweep of one target found: those that ended, beside the baselines; and why others did not.
+
+    ``most_rows`` says of those that ended how many rows they learn from at most.
+    """
 
     evaluation: Evaluation
     ended: tuple[str, ...]
     failed: dict[str, str]
+    most_rows: dict[str, int] = field(default_factory=dict)
 
     @property
     def tried(self) -> int:
@@ -50,7 +58,7 @@ def sweep(
     models: Sequence[type[Model]] | None = None,
     kept: Kept | None = None,
 ) -> Sweep:
-    """Walk ordinary models forward, each for at most ``budget`` seconds and the fold it is in.
+    """Walk ordinary models forward, several at once, each for at most ``budget`` seconds and the fold it is in.
 
     Args:
         dataset: the rows of the target.
@@ -60,23 +68,29 @@ def sweep(
         seed: of models and bootstrap.
         level: of the intervals; those of differences are corrected for all that is tried here.
         resamples: of the bootstrap.
-        budget: seconds for each.
+        budget: seconds of processor time for each.
         progress: told each model.
         models: instead of scikit-learn's.
         kept: what was said before, in a run that was killed.
     """
     kinds = ordinary_models(target) if models is None else list(models)
     known: Kept = InMemory() if kept is None else kept
-    failed = {}
+    names = {kind.name: [part_name(kind, number) for number in range(len(folds))] for kind in kinds}
+    missing = [kind for kind in kinds if any(known.get(name) is None for name in names[kind.name])]
     for kind in kinds:
-        names = [f"{target}-{kind.name}-{number}" for number in range(len(folds))]
-        try:
-            if any(known.get(name) is None for name in names):
-                for name, said in zip(names, _timed(dataset, target, folds, kind, seed, budget), strict=True):
-                    known.put(name, said)
-        except _FAILURES as error:
-            failed[kind.name] = " ".join(f"{type(error).__name__}: {error}".split())[:160]
-        progress(f"{kind.name} ({target})")
+        if kind not in missing:
+            progress(f"{kind.name} ({target})")
+    failed = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for done in together([partial(_tried, dataset, target, folds, kind, seed, budget) for kind in missing]):
+            kind = missing[done.place]
+            if isinstance(done.gave, str):
+                failed[kind.name] = done.gave
+            else:
+                for name, part in zip(names[kind.name], done.gave, strict=True):
+                    known.put(name, part, done.seconds / len(folds))
+            progress(f"{kind.name} ({target})")
     ended = [kind for kind in kinds if kind.name not in failed]
     found = evaluate(
         dataset,
@@ -89,20 +103,26 @@ def sweep(
         resamples=resamples,
         kept=known,
     )
-    return Sweep(found, tuple(kind.name for kind in ended), failed)
+    why = {kind.name: failed[kind.name] for kind in kinds if kind.name in failed}
+    most = {kind.name: kind.most_rows for kind in ended if issubclass(kind, Ordinary)}
+    return Sweep(found, tuple(kind.name for kind in ended), why, most)
 
 
 class OutOfTime(RuntimeError):
     """The budget of a model is used up."""
 
 
-def _timed(
+def _tried(
     dataset: Dataset, target: str, folds: Sequence[Fold], kind: type[Model], seed: int, budget: float
-) -> list[Float]:
-    begun = time.perf_counter()
+) -> list[Float] | str:
+    """Return what a model says of each fold, or why it does not."""
+    begun = time.thread_time()
     parts: list[Float] = []
-    for number, fold in enumerate(folds):
-        parts.extend(walk(dataset, dataset.labels(target), [fold], kind, seed))
-        if number + 1 < len(folds) and time.perf_counter() - begun > budget:
-            raise OutOfTime(f"its {budget:g} s were over after fold {number + 1} of {len(folds)}")
+    try:
+        for number, fold in enumerate(folds):
+            if number and time.thread_time() - begun > budget:
+                raise OutOfTime(f"its {budget:g} s were over after fold {number} of {len(folds)}")
+            parts.extend(walk(dataset, dataset.labels(target), [fold], kind, seed))
+    except _FAILURES as error:
+        return " ".join(f"{type(error).__name__}: {error}".split())[:160]
     return parts

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tapeline.errors import NotEnoughData
 from tapeline.evaluate import Evaluation, evaluate
 from tapeline.learning.artifact import Artifact, code_version
 from tapeline.learning.conformal import conformal_bounds
 from tapeline.learning.covering import covered
 from tapeline.learning.dataset import Dataset
+from tapeline.learning.describing import described
 from tapeline.learning.fitting import fit
 from tapeline.learning.folds import Fold, split
-from tapeline.learning.gate import Evidence, candidate_of, decide
+from tapeline.learning.gate import Check, Evidence, candidate_of, decide
 from tapeline.learning.importance import Importance, importance
-from tapeline.learning.kept import Kept
+from tapeline.learning.kept import Kept, seconds_by_model
 from tapeline.learning.placebo import LEVEL, find_in_nothing, inputs_that_are_outcomes
 from tapeline.learning.record import Outcome
 from tapeline.learning.resample import Interval
@@ -25,9 +27,13 @@ from tapeline.learning.spread import floor_of
 from tapeline.learning.sweep import Sweep, sweep
 from tapeline.learning.trading import Market, earnings, trading
 from tapeline.learning.tuning import served, tuned
+from tapeline.models.anomaly import rows_needed
 from tapeline.models.base import Model
+from tapeline.models.targets import TARGETS
 from tapeline.types import Float, Timeframe
 
+TUNED = 2
+"""How many models are tuned: the best of those that can be."""
 _TAIL_DRAWS = 10
 
 
@@ -40,6 +46,16 @@ def count_tried(kinds: Sequence[type[Model]], settings: TrainSettings) -> int:
     """Return how many models may be promoted in a run: the candidates, and each that may come to be tuned."""
     candidates = sum(not kind.baseline for kind in kinds)
     return max(1, candidates + (len(tunable(kinds)) if settings.tune else 0))
+
+
+def _refuse_few(dataset: Dataset, folds: Sequence[Fold], needed: int) -> None:
+    """Refuse rows among which the rarest share asked for cannot be told."""
+    learnt = min(fold.train.stop - fold.train.start for fold in folds)
+    compared = learnt - learnt // 2
+    if compared < needed:
+        where = f"anomalies of {dataset.instrument} {dataset.timeframe}"
+        problem = "have too few rows to be compared with in the first fold"
+        raise NotEnoughData(where, problem, expected=f"at least {needed}", was=compared, next_step="import more trades")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +103,10 @@ class Task:
             NotEnoughData: they are too few.
         """
         data = whole.for_target(target, max((kind.window for kind in kinds), default=1))
-        return cls(whole, data, target, settings, tried, run, split(data, settings.plan), kept, journal)
+        folds = split(data, settings.plan)
+        if target == "anomaly":
+            _refuse_few(data, folds, rows_needed(settings.anomaly_rate))
+        return cls(whole, data, target, settings, tried, run, folds, kept, journal)
 
     def outcome(
         self, kinds: Sequence[type[Model]], refusals: Mapping[str, str], step: Callable[[str], None]
@@ -101,8 +120,9 @@ class Task:
         """
         found = self._walk(kinds, step)
         if extra := self._tuned(kinds, found):
-            kinds = [*kinds, extra]
-            found = self._walk(kinds, lambda text: step(text) if text.startswith(extra.name) else None)
+            kinds = [*kinds, *extra]
+            names = tuple(kind.name for kind in extra)
+            found = self._walk(kinds, lambda text: step(text) if text.startswith(names) else None)
         swept = self._swept(kinds, step)
         evidence = self._evidence(found, refusals)
         level = self.settings.level
@@ -110,6 +130,8 @@ class Task:
         if decision.promoted:
             evidence.refusals["placebo"] = self._placebo(kinds, decision.champion)
             decision = decide(found, level=level, tried=self.tried, evidence=evidence)
+        if decision.champion != decision.candidate:
+            decision = replace(decision, checks=(*decision.checks, *self._described(found, decision.champion)))
         follow = decision.candidate or found.best_baseline
         held = covered(found, decision.champion, self.settings.coverage, level)
         earned = trading(
@@ -124,7 +146,8 @@ class Task:
         by_name = {kind.name: kind for kind in kinds}
         artifact = self._fitted(by_name[decision.champion], found)
         worth = self._importance(by_name[follow])
-        return Outcome(self.dataset, found, decision, earned, artifact, held, swept, worth, tuple(kinds))
+        costs = seconds_by_model(self.kept.seconds(), self.target)
+        return Outcome(self.dataset, found, decision, earned, artifact, held, swept, worth, tuple(kinds), costs)
 
     @property
     def _least(self) -> float:
@@ -133,6 +156,9 @@ class Task:
 
     def _resamples(self, level: float) -> int:
         return max(self.settings.resamples, math.ceil(2 * _TAIL_DRAWS / (1 - level)))
+
+    def _described(self, found: Evaluation, name: str) -> tuple[Check, ...]:
+        return described(found, name, level=self.settings.level, rate=self.settings.anomaly_rate)
 
     def _walk(self, kinds: Sequence[type[Model]], step: Callable[[str], None]) -> Evaluation:
         asked, level = self.settings, self.settings.level
@@ -148,17 +174,16 @@ class Task:
             resamples=self._resamples(corrected),
             progress=step,
             kept=self.kept,
+            rate=asked.anomaly_rate,
         )
 
-    def _tuned(self, kinds: Sequence[type[Model]], found: Evaluation) -> type[Model] | None:
-        """Return the best model that can be tuned, with a search before each fit."""
+    def _tuned(self, kinds: Sequence[type[Model]], found: Evaluation) -> list[type[Model]]:
+        """Return the best models that can be tuned, with a search before each fit."""
         able = tunable(kinds) if self.settings.tune else []
-        if not able:
-            return None
-        best = max(able, key=lambda kind: found.score(kind.name).difference.value)
+        best = sorted(able, key=lambda kind: -found.score(kind.name).difference.value)[:TUNED]
         windows = self.settings.plan.windows
         share = 0.2 if windows is None else windows.validated
-        return tuned(best, trials=self.settings.tune, share=share, journal=self.journal)
+        return [tuned(kind, trials=self.settings.tune, share=share, journal=self.journal) for kind in best]
 
     def _swept(self, kinds: Sequence[type[Model]], step: Callable[[str], None]) -> Sweep | None:
         asked = self.settings
@@ -191,7 +216,7 @@ class Task:
         if found.candidates:
             name = candidate_of(found, evidence)
             share = covered(found, name, asked.coverage, asked.level).share
-            evidence = Evidence(asked.objective, earned, share, asked.coverage, held)
+            evidence = Evidence(asked.objective, earned, share, asked.coverage, held, self._described(found, name))
         return evidence
 
     def _earned(self, found: Evaluation) -> dict[str, Interval]:
@@ -222,6 +247,8 @@ class Task:
         return find_in_nothing(self.dataset, self.target, champion, walk, seed=asked.seed)
 
     def _importance(self, kind: type[Model]) -> list[Importance]:
+        if not TARGETS[self.target].supervised:
+            return []
         return importance(self.dataset, kind, self.folds[-1], seed=self.settings.seed)
 
     def _fitted(self, kind: type[Model], found: Evaluation) -> Artifact:

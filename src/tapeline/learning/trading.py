@@ -20,6 +20,8 @@ from tapeline.learning.resample import BlockBootstrap, Interval
 from tapeline.types import Float
 
 YEAR = 365 * DAY
+UNTRADED = ("volatility", "regime", "anomaly")
+"""Targets that name no side to take."""
 _EULER = 0.5772156649015329
 _PATHS = 200
 _NOTHING = Interval(0.0, 0.0, 0.0)
@@ -57,6 +59,7 @@ class Trading:
         drawdown: the largest fall of the summed net earnings, as a share of the capital.
         deflated: the probability that the true Sharpe ratio is above the best that chance gives of so many tries.
         tries: how many models were tried.
+        sided: whether what was said names a side to take at all.
     """
 
     model: str
@@ -69,6 +72,7 @@ class Trading:
     drawdown: Interval = _NOTHING
     deflated: float = math.nan
     tries: int = 1
+    sided: bool = True
 
     @property
     def survives(self) -> bool:
@@ -78,6 +82,8 @@ class Trading:
     @property
     def text(self) -> str:
         """Return the finding as one sentence."""
+        if not self.sided:
+            return f"{self.model} names no side to take: nothing to trade"
         if not self.trades:
             return f"{self.model} never differs from the simplest baseline: nothing to trade"
         gross = f"{_bp(self.gross.value)} bp [{_bp(self.gross.low)}, {_bp(self.gross.high)}] a trade before costs"
@@ -116,7 +122,7 @@ def expected(evaluation: Evaluation, model: str, usual: float) -> Float:
         return said - simplest
     if evaluation.target == "direction":
         return 2 * (said - simplest) * usual
-    if evaluation.target == "volatility":
+    if evaluation.target in UNTRADED:
         return np.zeros(len(said))
     lean = (said - simplest)[:, [0, -1]]
     return (lean[:, 1] - lean[:, 0]) * usual
@@ -154,7 +160,7 @@ def trading(
     traded = np.abs(expected(evaluation, model, market.usual)) > least
     cost, count = costs.round_trip, int(traded.sum())
     if not count:
-        return Trading(model, 0, _NOTHING, _NOTHING, cost)
+        return Trading(model, 0, _NOTHING, _NOTHING, cost, sided=evaluation.target not in UNTRADED)
     gross = _scaled(_per_trade(evaluation.bootstrap, (net + cost)[traded], level), market.moved)
     after = Interval(gross.value - cost, gross.low - cost, gross.high - cost)
     overlap = evaluation.bootstrap.overlap

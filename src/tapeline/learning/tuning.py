@@ -21,6 +21,10 @@ from tapeline.types import Float
 
 _STARTUP = 10
 _SPLITS = 2
+_MOST_ROWS = 8_000
+_FIRST_SHARE = 0.25
+_LEAST_FIRST = 500
+_KEPT_SHARE = 3
 
 
 class Tuned(Model):
@@ -61,26 +65,33 @@ class Tuned(Model):
         return self
 
     def _search(self, rows: Float, labels: Float, asked: dict[str, Any]) -> dict[str, float]:
-        """Try numbers on two later parts of the rows; the usual ones first, so that tuning cannot do worse there."""
+        """Try numbers on two later parts of the newest rows; the usual ones first, so that it cannot do worse there.
+
+        All are tried on few rows first, and only the best third of those so far on all of them (successive halving).
+
+        Source: Li et al. (2020), A system for massively parallel hyperparameter tuning.
+        """
         import optuna
 
         study = _study(self, rows, labels, asked["seed"])
-        while (done := _done(study)) < self.trials:
+        rows, labels = rows[-_MOST_ROWS:], labels[-_MOST_ROWS:]
+        rungs = search_rungs(len(rows), asked["overlap"], self.share)
+        while (done := len(_ended(study))) < self.trials:
             study.sampler = optuna.samplers.TPESampler(seed=1000 * asked["seed"] + done, n_startup_trials=_STARTUP)
             if done == 0:
                 study.enqueue_trial({name: span.usual for name, span in self.kind.space.items()})
             trial = study.ask()
             chosen = {name: _drawn(trial, name, span) for name, span in self.kind.space.items()}
             losses: list[float] = []
-            for early, late in inner_splits(len(rows), asked["overlap"], self.share):
-                model = variant(self.kind, chosen)().fit(rows[early], labels[early], **asked)
+            for rung, (early, late) in enumerate(rungs):
+                model = variant(self.kind, {**self.kind.quick, **chosen})().fit(rows[early], labels[early], **asked)
                 losses.append(self._loss(model.predict(rows[late]), labels[late]))
-                trial.report(float(np.mean(losses)), len(losses))
-                if len(losses) < _SPLITS and trial.should_prune():
+                trial.report(losses[-1], rung)
+                if len(losses) < len(rungs) and _unlikely(study, rung, losses[-1]):
                     study.tell(trial, state=optuna.trial.TrialState.PRUNED)
                     break
             else:
-                study.tell(trial, float(np.mean(losses)))
+                study.tell(trial, float(np.mean(losses[-_SPLITS:])))
         return {name: float(value) for name, value in study.best_params.items()}
 
     def _loss(self, said: Float, labels: Float) -> float:
@@ -131,6 +142,7 @@ def tuned(kind: type[Model], *, trials: int, share: float = 0.2, journal: Path |
         "window": kind.window,
         "timed": kind.timed,
         "extra": kind.extra,
+        "alone": kind.alone,
         "kind": kind,
         "trials": trials,
         "share": min(share, 0.4),
@@ -141,7 +153,8 @@ def tuned(kind: type[Model], *, trials: int, share: float = 0.2, journal: Path |
 
 def variant(kind: type[Model], chosen: dict[str, float]) -> type[Model]:
     """Return a model with numbers that were chosen."""
-    numbers = {name: int(value) if kind.space[name].whole else value for name, value in chosen.items()}
+    whole = {name for name, span in kind.space.items() if span.whole}
+    numbers = {name: int(value) if name in whole else value for name, value in chosen.items()}
     return type(kind.__name__, (kind,), {"chosen": numbers})
 
 
@@ -158,6 +171,21 @@ def inner_splits(rows: int, overlap: int, share: float) -> list[tuple[slice, sli
     """
     cuts = [math.floor(rows * (1 - share * left)) for left in range(_SPLITS, -1, -1)]
     return [(slice(0, max(1, start - overlap)), slice(start, end)) for start, end in pairwise(cuts)]
+
+
+def search_rungs(rows: int, overlap: int, share: float) -> list[tuple[slice, slice]]:
+    """Return what a trial goes through: the first of `inner_splits` with a quarter of its training part, then both.
+
+    The quarter is left out where it would be fewer than 500 rows.
+
+    >>> search_rungs(5000, 3, 0.2)[0]
+    (slice(2248, 2997, None), slice(3000, 4000, None))
+    """
+    splits = inner_splits(rows, overlap, share)
+    early, late = splits[0]
+    first = math.floor(early.stop * _FIRST_SHARE)
+    few = [(slice(early.stop - first, early.stop), late)] if first >= _LEAST_FIRST else []
+    return [*few, *splits]
 
 
 def searches(kinds: Sequence[type[Model]]) -> list[dict[str, Any]]:
@@ -195,19 +223,27 @@ def _study(model: Tuned, rows: Float, labels: Float, seed: int) -> Any:
     digest = blake2b(f"{seed} {model.share}".encode(), digest_size=8)
     for column in (rows, labels):
         digest.update(np.ascontiguousarray(column).tobytes())
-    study = optuna.create_study(
-        storage=model.storage,
-        study_name=f"{model.target}-{model.kind.name}-{digest.hexdigest()}",
-        load_if_exists=True,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=_STARTUP // 2),
-    )
+    asked = {"storage": model.storage, "study_name": f"{model.target}-{model.kind.name}-{digest.hexdigest()}"}
+    study = optuna.create_study(**asked, load_if_exists=True)
+    ended = _ended(study)
+    if len(ended) < len(study.trials):
+        optuna.delete_study(**asked)
+        study = optuna.create_study(**asked)
+        study.add_trials(ended)
     study.set_user_attr("rows", len(rows))
     return study
 
 
-def _done(study: Any) -> int:
-    """Return how many trials ended; one that a kill cut off does not count and is tried again."""
-    return sum(trial.state.name in {"COMPLETE", "PRUNED"} for trial in study.get_trials(deepcopy=False))
+def _ended(study: Any) -> list[Any]:
+    """Return the trials that ended; one that a kill cut off does not count and is tried again."""
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in {"COMPLETE", "PRUNED"}]
+
+
+def _unlikely(study: Any, rung: int, loss: float) -> bool:
+    """Return whether a trial is not among the best third of those that came as far."""
+    before = [one.intermediate_values[rung] for one in _ended(study) if rung in one.intermediate_values]
+    better = sum(bool(one < loss) for one in before)
+    return better >= max(1, (len(before) + 1) // _KEPT_SHARE)
 
 
 def _drawn(trial: Any, name: str, span: Range) -> float:

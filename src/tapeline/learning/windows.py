@@ -28,6 +28,8 @@ def run_lengths(as_of: Int, usable: Bool, step: int) -> Int:
     [1, 0, 1, 1, 2]
     """
     n = len(as_of)
+    if n == 1:
+        return usable.astype(np.int64)
     rows = np.arange(n)
     begins = usable & np.concatenate(([True], ~usable[:-1] | (np.diff(as_of) != step)))[:n]
     first = np.maximum.accumulate(np.where(begins, rows, 0))
@@ -47,10 +49,13 @@ def shown(kind: type[Model], rows: Float, as_of: Int, at: Int) -> Float:
         rows = np.column_stack((rows, (as_of % DAY) / DAY))
     if kind.window == 1:
         return np.ascontiguousarray(rows[at])
-    if not len(at):
-        return np.empty((0, kind.window, rows.shape[1]))
-    windows = sliding_window_view(rows, kind.window, axis=0)[at - kind.window + 1]
-    return np.ascontiguousarray(windows.transpose(0, 2, 1))
+    if len(at) and (np.diff(at) == 1).all():  # a view that cannot be written: windows overlap, and there may be many
+        span = rows[int(at[0]) - kind.window + 1 : int(at[-1]) + 1]
+        return sliding_window_view(span, kind.window, axis=0).transpose(0, 2, 1)
+    windows = np.empty((len(at), kind.window, rows.shape[1]))
+    for step in range(kind.window):
+        windows[:, step] = rows[at - kind.window + 1 + step]
+    return windows
 
 
 def columns_shown(kind: type[Model], columns: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,12 +1,14 @@
 """How odd a row is: robust z-scores, isolation forest, and half-space trees that learn online.
 
 Each gives a row a score of its own kind, and answers with the share of rows that were less odd. The rows it is compared
-with are the last fifth of those given to `fit`, which the score was not learnt from: so on quiet data "odder than
-99 %" is said of 1 % of the rows, whatever the score's scale.
+with are the last of those given to `fit`, which the score was not learnt from: a fifth of them, of few rows up to half.
+So on quiet data "odder than 99 %" is said of 1 % of the rows, whatever the score's scale. That needs 99 rows to be
+compared with (`rows_needed`): the oddest of fewer is no odder than one of them.
 """
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import Any, Self
 
@@ -19,16 +21,27 @@ from tapeline.models.onnx_graph import Graph
 from tapeline.models.onnx_trees import mean_of_trees
 from tapeline.types import Float
 
+LEAST_RATE = 0.001
+"""Rarer anomalies cannot be told: at most 2000 rows are kept to be compared with."""
 _KNOTS = 2000
+_COMPARED = 200
 _TREES = 100
 _SAMPLE = 256
+
+
+def rows_needed(rate: float) -> int:
+    """Return how many rows a row must be compared with, so that the oddest ``rate`` of them can be told.
+
+    >>> rows_needed(0.01), rows_needed(0.05)
+    (99, 19)
+    """
+    return math.ceil(round(1 / rate, 9)) - 1
 
 
 class _Anomaly(Model):
     """A score of oddness, turned into the share of comparable rows below it."""
 
     target = "anomaly"
-    by_default = False
 
     def __init__(self) -> None:
         self.usual: Float = np.empty(0)
@@ -45,7 +58,8 @@ class _Anomaly(Model):
         weights: Float | None = None,
     ) -> Self:
         """Learn the score from the earlier rows, and how it is distributed from the later ones."""
-        learn, choose = inner_split(len(rows), overlap)
+        share = min(0.5, max(0.2, _COMPARED / len(rows)))
+        learn, choose = inner_split(len(rows), overlap, share)
         self.usual = reference(rows)
         self._learn(rows[learn], seed)
         scores = np.sort(self._odd(rows[choose]))
@@ -53,6 +67,11 @@ class _Anomaly(Model):
             scores = scores[np.linspace(0, len(scores) - 1, _KNOTS).round().astype(np.int64)]
         self.knots = scores
         return self
+
+    @property
+    def compared(self) -> int:
+        """Return with how many rows a row is compared."""
+        return len(self.knots)
 
     @abstractmethod
     def _learn(self, rows: Float, seed: int) -> None:

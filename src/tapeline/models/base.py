@@ -65,7 +65,10 @@ class Model(ABC):
         timed: whether the time of day (share of the UTC day, 0 to 1) is added as last input.
         by_default: whether a training run tries it without being asked for it by name.
         extra: the extra of this package it needs, if any.
+        alone: whether nothing else may be fitted in this process meanwhile, as where a generator of random numbers is
+            used that others use too.
         space: what may be tuned, by name.
+        quick: numbers that make a fit cheaper while others are searched, by name.
         chosen: what was chosen by tuning, by name.
 
     A model carries its own preprocessing, learns the same from the same rows and seed, and predicts a row to the same
@@ -79,7 +82,9 @@ class Model(ABC):
     timed: ClassVar[bool] = False
     by_default: ClassVar[bool] = True
     extra: ClassVar[str] = ""
+    alone: ClassVar[bool] = True
     space: ClassVar[Mapping[str, Range]] = {}
+    quick: ClassVar[Mapping[str, float]] = {}
     chosen: ClassVar[Mapping[str, float]] = {}
 
     @abstractmethod
@@ -175,11 +180,14 @@ def find_models(paths: Sequence[str | Path] = ()) -> dict[tuple[str, str], type[
 
 
 def model_class(name: str, target: str, paths: Sequence[str | Path] = ()) -> type[Model]:
-    """Return the model of a name and target.
+    """Return the model of a name and target: ours without a look at what else is installed, for that takes its time.
 
     Raises:
         UnknownName: there is none; the text lists those there are.
     """
+    ours = (kind for module in _ours() for kind in _models_in(module) if (kind.name, kind.target) == (name, target))
+    if kind := next(ours, None):
+        return kind
     found = find_models(paths)
     if (name, target) not in found:
         names = ", ".join(sorted({known for known, _ in found}))
@@ -187,10 +195,14 @@ def model_class(name: str, target: str, paths: Sequence[str | Path] = ()) -> typ
     return found[name, target]
 
 
-def _modules(paths: Sequence[str | Path]) -> Iterator[ModuleType]:
+def _ours() -> Iterator[ModuleType]:
     package = importlib.import_module("tapeline.models")
     for info in pkgutil.iter_modules(package.__path__):
         yield importlib.import_module(f"{package.__name__}.{info.name}")
+
+
+def _modules(paths: Sequence[str | Path]) -> Iterator[ModuleType]:
+    yield from _ours()
     for entry in entry_points(group="tapeline.models"):
         yield _from_entry(entry)
     for path in paths:

@@ -19,7 +19,7 @@ from tapeline.models.scored import Lesson, Scored
 from tapeline.types import Float
 
 _PATIENCE = 30
-_MANY_ROWS = 20_000
+_BINNED_ROWS = 20_000
 
 
 class Trees:
@@ -49,6 +49,7 @@ class _Boosting(Scored):
     """Shallow trees on all inputs as they are, at most ``rounds`` (per class where there are several)."""
 
     name = "lightgbm"
+    alone = False
     rounds: ClassVar[int] = 200
     space: ClassVar[Mapping[str, Range]] = {
         "learning_rate": Range(0.01, 0.3, 0.05, log=True),
@@ -142,7 +143,8 @@ def _parameters(goal: Goal, rows: int, seed: int) -> dict[str, Any]:
         "seed": seed,
         "deterministic": True,
         "force_row_wise": True,
-        "num_threads": 1 if rows < _MANY_ROWS else 2,
+        "num_threads": 1,
+        "bin_construct_sample_cnt": _BINNED_ROWS,
         "verbosity": -1,
     }
 

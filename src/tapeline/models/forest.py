@@ -21,14 +21,16 @@ from tapeline.types import Float
 
 _TREES = 100
 _LEAST = 1e-3
-_MANY_ROWS = 20_000
+_SHARE = 0.6
+_MOST_ROWS = 4_000
 
 
 class Forest:
     """The mean of many trees."""
 
+    size = _TREES
+
     def __init__(self, graph: Graph, base: tuple[float, ...], classes: int) -> None:
-        self.size = _TREES
         self._graph = graph
         self._base = np.array(base)
         self._classes = classes
@@ -48,19 +50,24 @@ class Forest:
 
 
 class _RandomForest(Scored):
-    """100 trees with leaves of at least a fiftieth of the rows, each split among a third of the inputs."""
+    """100 trees with leaves of at least a fiftieth of the rows, each split among a third of the inputs.
+
+    Each tree grows from six tenths of the rows, at most 4,000, drawn for it; its leaves are then as much smaller.
+    """
 
     name = "forest"
+    alone = False
     by_default = False
     space: ClassVar[Mapping[str, Range]] = {
-        "leaf_share": Range(0.002, 0.1, 0.02, log=True),
-        "inputs_share": Range(0.1, 1.0, 1 / 3),
+        "leaf_share": Range(0.005, 0.1, 0.02, log=True),
+        "inputs_share": Range(0.1, 0.5, 1 / 3),
     }
+    quick: ClassVar[Mapping[str, float]] = {"trees": 10}
 
     @classmethod
     def largest(cls, rows: int) -> int:
-        """Return 100 trees, always all of them."""
-        return _TREES
+        """Return 100 trees, always all of them; fewer while numbers are searched."""
+        return int(cls.chosen.get("trees", _TREES))
 
     @classmethod
     def train(cls, early: Lesson, late: Lesson | None, size: int) -> Forest:
@@ -69,14 +76,15 @@ class _RandomForest(Scored):
 
         rows = len(early.rows)
         share, inputs = cls.chosen.get("leaf_share", 0.02), cls.chosen.get("inputs_share", 1 / 3)
-        leaf, drawn = max(5, int(rows * share + 1e-9)), max(10, round(0.6 * rows))
+        drawn = min(_MOST_ROWS, max(10, round(_SHARE * rows)))
+        leaf = max(5, int(min(rows, _MOST_ROWS / _SHARE) * share + 1e-9))
         forest = RandomForestRegressor(
-            size,
+            cls.largest(rows),
             min_samples_leaf=leaf,
             max_features=inputs,
             max_samples=drawn,
             random_state=early.seed,
-            n_jobs=_threads(rows),
+            n_jobs=1,
         )
         forest.fit(early.rows, _wanted(early.goal, early.learnt), sample_weight=early.weights)
         trees = [tree.tree_ for tree in forest.estimators_]
@@ -90,10 +98,6 @@ class _RandomForest(Scored):
         """Read the graph."""
         graph = Graph.from_state(f"model {cls.name} ({cls.target})", state)
         return Forest(graph, tuple(float(base) for base in state["base"]), int(state["classes"]))
-
-
-def _threads(rows: int) -> int:
-    return 1 if rows < _MANY_ROWS else 2
 
 
 def _wanted(goal: Goal, learnt: Float) -> Float:

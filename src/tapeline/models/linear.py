@@ -60,6 +60,7 @@ class _Linear(Model):
     """A weighted sum of standardised inputs, always added in the order of the columns."""
 
     unit: ClassVar[str]
+    alone = False
 
     def __init__(self, scaler: Scaler | None = None, weights: Float | None = None, base: float = 0.0) -> None:
         self.scaler = scaler

@@ -14,19 +14,33 @@ from tapeline.models.goals import floored
 from tapeline.types import Float
 
 _FLOOR = 1e-12
+_DECAY = 0.94
+
+
+def seen_lately(moves: Float, counts: Float) -> Float:
+    """Return the logarithm of how far the price moved lately (n): of the root of the weighted mean of squared returns.
+
+    Args:
+        moves: past returns, the newest last (n x w).
+        counts: how much each place in the window counts (w).
+    """
+    squares = np.cumsum(moves * moves * counts, axis=1)[:, -1] / math.fsum(counts.tolist())
+    return np.array([math.log(math.sqrt(square) + _FLOOR) for square in squares.tolist()])
 
 
 class _LogLine(Model):
-    """``log(volatility) = base + slope * log(what was seen lately)``."""
+    """``log(volatility) = base + slopes . log(what was seen lately)``."""
 
     target = "volatility"
     baseline = True
     unit: ClassVar[str] = "log volatility"
 
-    def __init__(self, past: int = -1, base: float = 0.0, slope: float = 0.0, usual: Float | None = None) -> None:
+    def __init__(
+        self, past: int = -1, base: float = 0.0, slopes: Float | None = None, usual: Float | None = None
+    ) -> None:
         self.past = past
         self.base = base
-        self.slope = slope
+        self.slopes = np.empty(0) if slopes is None else slopes
         self.usual = np.empty(0) if usual is None else usual
 
     def fit(
@@ -39,21 +53,21 @@ class _LogLine(Model):
         past: int = -1,
         weights: Float | None = None,
     ) -> Self:
-        """Fit the line by least squares; a slope below 0 is none."""
+        """Fit the line by least squares; one that falls on the whole is flat."""
         self.past, self.usual = past % rows.shape[-1], reference(rows)
         wanted, lately = np.log(floored(labels)), self._lately(rows)
-        away = lately - lately.mean()
-        power = float(away @ away)
-        self.slope = max(float(away @ wanted) / power, 0.0) if power > 0 else 0.0
-        self.base = float(wanted.mean()) - self.slope * float(lately.mean())
+        middle = lately.mean(axis=0)
+        slopes = np.linalg.lstsq(lately - middle, wanted - wanted.mean(), rcond=1e-9)[0]
+        self.slopes = slopes if slopes.sum() > 0 else np.zeros(len(slopes))
+        self.base = float(wanted.mean()) - float(self.slopes @ middle)
         return self
 
     @abstractmethod
     def _lately(self, rows: Float) -> Float:
-        """Return the logarithm of what was seen lately (n)."""
+        """Return the logarithms of what was seen lately (n x m)."""
 
     def _scores(self, rows: Float) -> Float:
-        return self.base + self.slope * self._lately(rows)
+        return np.cumsum(np.column_stack((np.full(len(rows), self.base), self._lately(rows) * self.slopes)), 1)[:, -1]
 
     def predict(self, rows: Float) -> Float:
         """Return the volatility of each row (n)."""
@@ -65,13 +79,14 @@ class _LogLine(Model):
 
     def state(self) -> State:
         """Return the column and the line."""
-        return {"past": self.past, "base": self.base, "slope": self.slope, "usual": self.usual.tolist()}
+        line = {"past": self.past, "base": self.base, "slopes": self.slopes.tolist()}
+        return line | {"usual": self.usual.tolist()}
 
     @classmethod
     def from_state(cls, state: State) -> Self:
         """Make it from its line."""
-        usual = np.array(state["usual"], np.float64)
-        return cls(int(state["past"]), float(state["base"]), float(state["slope"]), usual)
+        slopes, usual = (np.array(state[name], np.float64) for name in ("slopes", "usual"))
+        return cls(int(state["past"]), float(state["base"]), slopes, usual)
 
 
 class Constant(_LogLine):
@@ -80,7 +95,7 @@ class Constant(_LogLine):
     name = "constant"
 
     def _lately(self, rows: Float) -> Float:
-        return np.zeros(len(rows))
+        return np.zeros((len(rows), 0))
 
 
 class Persistence(_LogLine):
@@ -93,6 +108,54 @@ class Persistence(_LogLine):
     window = 30
 
     def _lately(self, rows: Float) -> Float:
+        return seen_lately(rows[:, :, self.past], np.ones(self.window))[:, None]
+
+
+class LastVolatility(Persistence):
+    """Say that the volatility of the last 30 rows goes on as it was: nothing is fitted."""
+
+    name = "last_volatility"
+
+    def fit(
+        self,
+        rows: Float,
+        labels: Float,
+        *,
+        seed: int,
+        overlap: int = 1,
+        past: int = -1,
+        weights: Float | None = None,
+    ) -> Self:
+        """Note which column is the past return."""
+        self.past, self.base, self.slopes = past % rows.shape[-1], 0.0, np.ones(1)
+        self.usual = reference(rows)
+        return self
+
+
+class Ewma(_LogLine):
+    """Say that a part of the exponentially weighted volatility (decay 0.94 a row) goes on.
+
+    Source: J. P. Morgan and Reuters (1996), RiskMetrics technical document, section 5.2.
+    """
+
+    name = "ewma"
+    window = 60
+
+    def _lately(self, rows: Float) -> Float:
+        counts = np.array([_DECAY**age for age in range(self.window - 1, -1, -1)])
+        return seen_lately(rows[:, :, self.past], counts)[:, None]
+
+
+class Har(_LogLine):
+    """Say that parts of the volatility of the last 5, 20 and 60 rows go on: those who look near, and far.
+
+    Source: Corsi (2009), A simple approximate long-memory model of realized volatility.
+    """
+
+    name = "har"
+    window = 60
+    spans: ClassVar[tuple[int, ...]] = (5, 20, 60)
+
+    def _lately(self, rows: Float) -> Float:
         moves = rows[:, :, self.past]
-        squares = np.cumsum(moves * moves, axis=1)[:, -1] / self.window
-        return np.array([math.log(math.sqrt(square) + _FLOOR) for square in squares.tolist()])
+        return np.column_stack([seen_lately(moves[:, -span:], np.ones(span)) for span in self.spans])

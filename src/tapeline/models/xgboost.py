@@ -49,6 +49,7 @@ class _XGBoost(Scored):
     """Shallow trees on all inputs as they are, at most ``rounds`` (per class where there are several)."""
 
     name = "xgboost"
+    alone = False
     rounds: ClassVar[int] = 200
     by_default = False
     extra = "xgboost"

@@ -34,7 +34,7 @@ def due_models(store: Store, lane: Lane, entries: Sequence[Entry]) -> Due:
         grid = running.get(entry.timeframe)
         version = _version(entry, champions.get(f"{entry.name}_direction"))
         key = f"{entry.name}@{version}"
-        if entry.target != "return" or grid is None or not len(grid) or position is None or key in answering:
+        if entry.target == "direction" or grid is None or not len(grid) or position is None or key in answering:
             continue
         try:
             Champion.of(store, entry.name, version)

@@ -6,16 +6,17 @@ Trades keep coming in at their speed meanwhile, and a training that crashes take
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from tapeline.clock import SECOND, Clock, format_duration, parse_duration
 from tapeline.config import Settings
-from tapeline.errors import BrokenInvariant, InputError, MissingDependency, StoreError, UsageError
+from tapeline.errors import BrokenInvariant, InputError, MissingDependency, NotEnoughData, StoreError, UsageError
+from tapeline.learning.artifact import model_name
 from tapeline.learning.report import write_run
 from tapeline.mlflow_sync import Mlflow, Synced
 from tapeline.model_rows import ModelRows, learning_set, model_rows
@@ -27,6 +28,8 @@ from tapeline.stores.base import Store
 from tapeline.train import TrainSettings
 
 Result = TypeVar("Result")
+_AGAIN = 120.0
+"""Seconds after which what had too few rows is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,19 @@ def _task(entry: Entry) -> tuple[str, str, int]:
     return entry.instrument, entry.timeframe, entry.horizon
 
 
+def runs_of(settings: Settings) -> list[tuple[str, TrainSettings]]:
+    """Return the runs of a task, each with the target that is the last to have rows enough.
+
+    Anomalies and regimes are learnt apart, so that returns are judged as if nothing else had been tried.
+    """
+    describing = TrainSettings(main_target="anomaly", beside=("regime",), anomaly_rate=settings.anomaly_rate)
+    return [("return", TrainSettings()), ("regime", describing)]
+
+
+def _name(task: Task, target: str) -> str:
+    return model_name(task.instrument, task.timeframe, task.horizon, target)
+
+
 def _about(task: Task) -> dict[str, str]:
     return {"instrument": task.instrument, "timeframe": task.timeframe, "horizon": format_duration(task.horizon)}
 
@@ -76,15 +92,23 @@ class Learner:
         reader: opens a store for reading in the calling thread.
         owner: writes what was learnt.
         clock: tells when models were registered.
+        waiting: is given, by the name of a model, why it was not trained.
     """
 
     def __init__(
-        self, settings: Settings, reader: Callable[[], AbstractContextManager[Store]], owner: Owner, *, clock: Clock
+        self,
+        settings: Settings,
+        reader: Callable[[], AbstractContextManager[Store]],
+        owner: Owner,
+        *,
+        clock: Clock,
+        waiting: dict[str, str] | None = None,
     ) -> None:
         self._settings = settings
         self._reader = reader
         self._owner = owner
         self._clock = clock
+        self._waiting = {} if waiting is None else waiting
         self._worker = Worker()
         self._cooldown = parse_duration(settings.retrain_cooldown)
         self._tasks: tuple[Task, ...] = ()
@@ -116,39 +140,73 @@ class Learner:
         self._wanted.put_nowait((task, why))
 
     async def keep_learning(self, tasks: Sequence[Task], *, tell: Callable[..., None]) -> None:
-        """Train what nothing answers, baselines first, then what only a baseline does; all of it from time to time."""
+        """Train what nothing answers, baselines first, then what only a baseline does; all of it from time to time.
+
+        What had too few rows is tried again after two minutes, and so on until it has enough.
+        """
         every = parse_duration(self._settings.retrain) / SECOND
         self._tasks = tuple(tasks)
-        champions = {task: await asyncio.to_thread(self._champion, task) for task in tasks}
-        baselines = {kind.name for kind in find_models().values() if kind.baseline}
-        for task in [task for task, champion in champions.items() if champion is None]:
-            await self._try(task, TrainSettings(models=()), tell)
-        for task in [task for task, champion in champions.items() if champion is None or champion in baselines]:
-            await self._try(task, TrainSettings(), tell)
+        wanting = await self._begin(tasks, tell)
+        for target, asked in runs_of(self._settings):
+            for task in await self._unbeaten(tasks, target):
+                await self._try(task, asked, tell)
         loop = asyncio.get_running_loop()
         due = loop.time() + every
         while True:
             try:
-                task, why = await asyncio.wait_for(self._wanted.get(), max(0.0, due - loop.time()))
+                wait = min(_AGAIN, due - loop.time()) if wanting else due - loop.time()
+                task, why = await asyncio.wait_for(self._wanted.get(), max(0.0, wait))
             except TimeoutError:
+                if loop.time() < due:
+                    wanting = await self._begin(wanting, tell)
+                    continue
                 due = loop.time() + every
                 for task in tasks:
-                    await self._try(task, TrainSettings(), tell)
+                    for _, asked in runs_of(self._settings):
+                        await self._try(task, asked, tell)
             else:
                 tell("training anew", **_about(task), reason=why)
                 await self._try(task, TrainSettings(), tell)
 
-    async def _try(self, task: Task, asked: TrainSettings, tell: Callable[..., None]) -> None:
+    async def _begin(self, tasks: Sequence[Task], tell: Callable[..., None]) -> list[Task]:
+        """Train the baselines of what nothing answers; return the tasks of which some had too few rows."""
+        wanting = []
+        for target, asked in runs_of(self._settings):
+            for task in tasks:
+                champion = await asyncio.to_thread(self._champion, task, target)
+                if champion is None and not await self._try(task, replace(asked, models=()), tell):
+                    wanting.append(task)
+        return list(dict.fromkeys(wanting))
+
+    async def _unbeaten(self, tasks: Sequence[Task], target: str) -> list[Task]:
+        """Return the tasks for which only a baseline answers."""
+        baselines = {kind.name for kind in find_models().values() if kind.baseline}
+        champions = [await asyncio.to_thread(self._champion, task, target) for task in tasks]
+        return [task for task, champion in zip(tasks, champions, strict=True) if champion in baselines]
+
+    async def _try(self, task: Task, asked: TrainSettings, tell: Callable[..., None]) -> bool:
+        """Train, and tell what came of it; return whether there were enough rows."""
         about = _about(task)
         self._last[task] = self._clock.now()
         try:
             run = await self.learn(task, asked)
         except (UsageError, InputError, StoreError, BrokenInvariant) as error:
-            tell("not trained", **about, reason=str(error))
-            return
+            self._refused(task, dict.fromkeys(asked.targets, str(error)), tell)
+            return not isinstance(error, NotEnoughData)
         for target, outcome in run.training.outcomes.items():
+            self._waiting.pop(_name(task, target), None)
             tell("trained", **about, target=target, run=run.training.run, decision=outcome.decision.reason)
+        too_few = run.training.report["not_evaluated"]
+        self._refused(task, too_few, tell)
         await self._mirror(tell)
+        return not too_few
+
+    def _refused(self, task: Task, why: Mapping[str, str], tell: Callable[..., None]) -> None:
+        """Keep and tell why targets were not trained; what was told before is not told again."""
+        for target, reason in why.items():
+            if self._waiting.get(_name(task, target)) != reason:
+                tell("not trained", **_about(task), target=target, reason=reason)
+            self._waiting[_name(task, target)] = reason
 
     async def _mirror(self, tell: Callable[..., None]) -> None:
         """Tell MLflow, where there is one; where it is away the models wait here for the next time."""
@@ -162,15 +220,15 @@ class Learner:
 
         try:
             sent = await asyncio.to_thread(sync)
-        except (StoreError, MissingDependency) as error:
+        except (StoreError, InputError, MissingDependency) as error:
             tell("not sent to MLflow", reason=str(error))
         else:
             tell("sent to MLflow", models=sent.models, aliases=sent.aliases)
 
-    def _champion(self, task: Task) -> str | None:
+    def _champion(self, task: Task, target: str = "return") -> str | None:
         """Return the name of the model that answers, None where none does."""
         with self._reader() as store:
-            entry = Registry(store).champion(task.instrument, task.timeframe, task.horizon, "return")
+            entry = Registry(store).champion(task.instrument, task.timeframe, task.horizon, target)
         return None if entry is None else entry.model
 
     def _rows(self, task: Task) -> ModelRows:

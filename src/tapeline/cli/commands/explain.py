@@ -36,8 +36,10 @@ def _timed(told: dict[str, Any]) -> dict[str, Any]:
     from tapeline.cli.commands.predict import as_json
     from tapeline.types import Prediction
 
+    said = told["prediction"]
+    shown = said if "target" in said else as_json(Prediction(**said))
     candle = {name: format_time(value) if name.endswith("_time") else value for name, value in told["candle"].items()}
-    return told | {"prediction": as_json(Prediction(**told["prediction"])), "candle": candle}
+    return told | {"prediction": shown, "candle": candle}
 
 
 def _print(told: dict[str, Any]) -> None:
@@ -51,7 +53,9 @@ def _print(told: dict[str, Any]) -> None:
     held = f"close {candle['close']:.10g}, {candle['trades']} trades, volume {candle['volume']:.6g}"
     print(f"  candle {format_time(candle['open_time'])}: {held}")
     for target, found in told["explanation"]["targets"].items():
-        print(f"\n{target}: {found['model']} {found['version']} says {found['prediction']:.6g} ({found['unit']})")
+        numbers = found["prediction"] if isinstance(found["prediction"], list) else [found["prediction"]]
+        said = ", ".join(f"{number:.6g}" for number in numbers)
+        print(f"\n{target}: {found['model']} {found['version']} says {said}; why, in {found['unit']}:")
         print(f"  {'base':<32} {'':>14} {found['base']:+.6g}")
         for part in found["contributions"][:_TOP]:
             print(f"  {part['column']:<32} {part['value']:>14.6g} {part['added']:+.6g}")

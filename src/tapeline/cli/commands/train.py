@@ -13,7 +13,7 @@ from tapeline.errors import UsageError
 if TYPE_CHECKING:
     from tapeline.runs import Run
 
-_TARGETS = ["return", "direction", "direction3", "barrier", "volatility"]
+_TARGETS = ["return", "direction", "direction3", "barrier", "volatility", "regime", "anomaly"]
 _SHOWN = 12
 
 
@@ -47,7 +47,7 @@ def horizon(context: click.Context, parameter: click.Parameter, text: str | None
     help="What must be better: the error, or the earnings after costs.",
 )
 @click.option("--sweep", is_flag=True, help="Also compare with scikit-learn's ordinary models.")
-@click.option("--tune", type=click.IntRange(min=0), default=0, metavar="N", help="Trials per fit of the best model.")
+@click.option("--tune", type=click.IntRange(min=0), default=0, metavar="N", help="Trials per fit of the two best.")
 @click.option("--folds", type=click.IntRange(min=1), default=5, show_default=True, help="Expanding folds.")
 @click.option("--windows", metavar="A/B/C", help="Rolling instead: training/validation/test, as 60d/14d/7d or shares.")
 @click.option("--fee-bp", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Per side.")
@@ -81,9 +81,9 @@ def command(
             timeframe=timeframe,
             horizon=horizon,
             feature_set=feature_set,
-            asked=_asked(options),
+            asked=_asked(options, invocation.settings.anomaly_rate),
             clock=SystemClock(),
-            progress=lambda text, done, total: meter("training", done, total),
+            progress=lambda text, done, total: meter(f"training: {text}", done, total),
         )
     if invocation.json:
         write_json(run.training.report | {"folder": str(run.folder)})
@@ -94,7 +94,7 @@ def command(
     return 0
 
 
-def _asked(options: dict[str, Any]) -> Any:
+def _asked(options: dict[str, Any], anomaly_rate: float) -> Any:
     """Return the settings of training that the options ask for."""
     from tapeline.learning.checks import Limits
     from tapeline.learning.folds import WalkForward, Windows
@@ -111,6 +111,7 @@ def _asked(options: dict[str, Any]) -> Any:
         seed=options["seed"],
         sweep=options["sweep"],
         tune=options["tune"],
+        anomaly_rate=anomaly_rate,
         limits=Limits(max_age=options["max_age"]),
     )
 
@@ -118,7 +119,11 @@ def _asked(options: dict[str, Any]) -> Any:
 def print_run(run: Run) -> None:
     """Print what a run found, for a person."""
     print_report(run.training.report)
-    print(f"\nrun {run.training.run} in {run.folder}")
+    costs = {(target, name): cost for target, one in run.training.outcomes.items() for name, cost in one.costs.items()}
+    dearest = sorted(costs, key=lambda key: -costs[key])[:3]
+    told = ", ".join(f"{name} ({target}) {costs[target, name]:.0f} s" for target, name in dearest)
+    print(f"\nfits took {sum(costs.values()):.0f} s of processor time, most of it {told}")
+    print(f"run {run.training.run} in {run.folder}")
 
 
 def print_report(report: dict[str, Any]) -> None:
