@@ -48,6 +48,31 @@ async def test_silence_is_told() -> None:
         await socket.batch(0.01)
 
 
+class Fed:
+    """A connection that has the messages it is given."""
+
+    def __init__(self) -> None:
+        self.messages: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def recv(self, *, decode: bool) -> bytes:
+        assert decode is False
+        return await self.messages.get()
+
+
+async def test_messages_that_come_soon_after_a_batch_are_read_together_and_others_at_once() -> None:
+    fed, loop = Fed(), asyncio.get_running_loop()
+    socket = Socket("test", cast(ClientConnection, fed), replace(BOUNDS, gather=0.2), ManualClock(NOW))
+    reader = asyncio.create_task(socket.read())
+    begun = loop.time()
+    fed.messages.put_nowait(b"first")
+    assert [one.raw for one in await socket.batch(1.0)] == [b"first"]
+    assert loop.time() - begun < 0.1
+    fed.messages.put_nowait(b"second")
+    loop.call_later(0.05, fed.messages.put_nowait, b"third")
+    assert [one.raw for one in await socket.batch(1.0)] == [b"second", b"third"]
+    reader.cancel()
+
+
 class Answering(Endless):
     """A connection on which a message waits, and a pong comes when it is told to."""
 

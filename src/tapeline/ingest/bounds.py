@@ -18,6 +18,7 @@ class Bounds:
         open: to connect, TLS included.
         answer: to answer a login or a subscription.
         proof: between two pings, by whose pongs it is known that nothing was said that is still to be heard.
+        gather: messages that come so soon after a batch are read together, for each batch has its price.
         settle: an instrument without a trade for so long after a doubt is asked for by REST.
         linger: a new gap has so long to fill by itself: messages may come out of order.
         backoff: the longest first wait between two attempts; it doubles with each failure.
@@ -38,6 +39,7 @@ class Bounds:
     open: float = 10.0
     answer: float = 10.0
     proof: float = 0.5
+    gather: float = 0.002
     settle: float = 2.0
     linger: float = 0.2
     backoff: float = 0.5

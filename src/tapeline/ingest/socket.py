@@ -50,6 +50,7 @@ class Socket:
         self._end: ConnectionClosed | None = None
         self._full = False
         self._answered: int | None = None
+        self._gathering = 0.0
 
     async def read(self) -> None:
         """Take messages off the connection until it ends."""
@@ -88,6 +89,7 @@ class Socket:
             TimeoutError: none came in ``seconds``.
             VenueBusy: the connection has ended, and all its messages were returned.
         """
+        await asyncio.sleep(max(self._gathering - _now(), 0.0))
         if not self._waiting and self._answered is None:
             self._changed.clear()
             if self._end is None:
@@ -97,6 +99,7 @@ class Socket:
             raise self._ended(self._end)
         received = list(self._waiting)
         self._waiting.clear()
+        self._gathering = _now() + self._bounds.gather
         self.heard, self._answered = self._answered, None
         self._emptied.set()
         return received
@@ -150,3 +153,7 @@ def _unwelcome(where: str, error: InvalidStatus) -> VenueBusy | VenueRefused:
         return VenueRefused(where, problem, next_step="it will not take us from here or under this address")
     after = error.response.headers.get("Retry-After", "")
     return VenueBusy(where, problem, retry_after=float(after) if after.isdecimal() else 0.0, next_step="trying again")
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
