@@ -67,6 +67,7 @@ def test_reconnects_when_the_process_comes_back(browser: Browser) -> None:
         port = int(url.rpartition(":")[2])
         opened = seen(browser, url)
         sight = opened.__enter__()
+        sight.wait(f"{LEGEND}.includes('running')")
     try:
         expect(sight.page.locator(".banner")).to_contain_text("Reconnecting")
         expect(sight.page.locator(".banner")).to_contain_text("what is shown stands still")
@@ -74,6 +75,7 @@ def test_reconnects_when_the_process_comes_back(browser: Browser) -> None:
             expect(sight.page.locator(".banner")).to_be_hidden(timeout=20_000)
             legend = sight.text(".legend")
             sight.wait(f"{LEGEND} !== {json.dumps(legend)}")
+        assert [one for one in sight.problems if "net::" not in one] == []
     finally:
         opened.__exit__(None, None, None)
 

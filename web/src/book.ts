@@ -20,6 +20,8 @@ export class Book {
   bars: Bar[] = [];
   /** The candle that is still open; it is drawn, and never counted as one. */
   running: Bar | null = null;
+  /** Where the oldest of the candles stands that were merged last. */
+  changed = 0;
 
   get first(): Bar | undefined {
     return this.bars[0];
@@ -42,6 +44,7 @@ export class Book {
     const tail = sorted.length <= 8 && (!last || (sorted[0]?.open_ms ?? 0) >= last.open_ms);
     if (tail) for (const bar of sorted) this.put(bar);
     else this.weave(sorted);
+    this.changed = lowerBound(this.bars, sorted[0]?.open_ms ?? Infinity);
     const newest = this.last;
     if (this.running && newest && this.running.open_ms <= newest.open_ms) this.running = null;
     return tail && last ? "tail" : "all";

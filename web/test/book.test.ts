@@ -56,4 +56,11 @@ describe("placeOf", () => {
     expect(placeOf(bars, MINUTE, 12.5 * MINUTE)).toBe(1.5);
     expect(placeOf(bars, MINUTE, 9 * MINUTE)).toBeNull();
   });
+
+  it("says where the oldest candle stands that was merged", () => {
+    const book = new Book();
+    book.merge([bar(0), bar(1), bar(2)]);
+    expect([book.merge([bar(2), bar(3), bar(4)]), book.changed]).toEqual(["tail", 2]);
+    expect([book.merge([bar(5)]), book.changed]).toEqual(["tail", 5]);
+  });
 });

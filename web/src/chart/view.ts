@@ -41,6 +41,7 @@ export class ChartView {
   private palette: Palette;
   private zone: Zone = "utc";
   private futureEnd = -Infinity;
+  private drawnTo = -Infinity;
   private crowded = false;
   private drawnAt = -Infinity;
 
@@ -81,12 +82,9 @@ export class ChartView {
 
   /** Draw what changed of the book. */
   draw(change: Change, step: number): void {
-    if (change === "all") {
-      this.candles.setData(this.book.bars.map((bar) => this.candle(bar)));
-      this.volume.setData(this.book.bars.map((bar) => this.bucket(bar)));
-      this.future.setData([]);
-      this.futureEnd = -Infinity;
-    } else if (change === "tail") this.put(this.book.last);
+    const fresh = change === "tail" ? this.book.bars.slice(this.book.changed) : [];
+    if (change === "all" || (fresh[0] && fresh[0].open_ms < this.drawnTo)) this.redraw();
+    else for (const bar of fresh) this.put(bar);
     if (this.book.running) this.put(this.book.running);
     this.reach(step);
     this.overlay.set({ bars: this.book.bars, step });
@@ -197,8 +195,19 @@ export class ChartView {
     }
   }
 
+  private redraw(): void {
+    this.candles.setData(this.book.bars.map((bar) => this.candle(bar)));
+    this.volume.setData(this.book.bars.map((bar) => this.bucket(bar)));
+    this.drawnTo = this.book.last?.open_ms ?? -Infinity;
+    this.future.setData([]);
+    this.futureEnd = -Infinity;
+  }
+
+  /** Draw a bar at the end; the library refuses one before that, as a process that began anew may tell it. */
   private put(bar: Bar | undefined): void {
     if (!bar) return;
+    if (bar.open_ms < this.drawnTo) this.redraw();
+    this.drawnTo = bar.open_ms;
     this.candles.update(this.candle(bar));
     this.volume.update(this.bucket(bar));
   }
