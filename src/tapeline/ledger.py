@@ -193,11 +193,12 @@ class Ledger:
 
     def _join(self) -> None:
         """Put what waits in order."""
-        both = [self._pending, *self._joining] if len(self._pending) else self._joining
-        if self._joining:
-            whole = Frame.concat(both)
-            self._pending = whole.take(np.argsort(whole.trade_id, kind="stable")) if len(both) > 1 else whole
-            self._joining = []
+        if not self._joining:
+            return
+        parts = [self._pending, *self._joining] if len(self._pending) else self._joining
+        whole = Frame.concat(parts)
+        self._pending = whole.take(np.argsort(whole.trade_id, kind="stable")) if len(parts) > 1 else whole
+        self._joining = []
 
     def _take_pending(self, end: int) -> Run:
         self._join()

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tapeline import tape as tapes
 from tapeline.candles import chained
 from tapeline.clock import format_time
 from tapeline.config import Settings
@@ -22,7 +21,7 @@ from tapeline.features import FeatureFold, FeatureRows, FeatureSet
 from tapeline.recorder import layout_of
 from tapeline.stores import rows
 from tapeline.stores.base import Store
-from tapeline.tape import TapeInfo, find, fold
+from tapeline.tape import TapeInfo, find, fold, tape_of
 from tapeline.types import CANDLE, Records, Timeframe
 
 
@@ -120,7 +119,7 @@ def candles(
         UsageError: it is no timeframe, or only candles of other timeframes were imported.
     """
     span, grid = Span(start, end, limit), str(Timeframe.parse(timeframe))
-    tape = tapes.known(store, instrument)
+    tape = tape_of(store, instrument)
     if tape is None:
         table = _imported(store, instrument, grid, span)
         return CandleRows(instrument, grid, rows.to_candles(table), "imported", stored=True)

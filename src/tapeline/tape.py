@@ -36,7 +36,7 @@ def instruments(store: Store) -> list[TapeInfo]:
     return [TapeInfo(**row) for row in store.read("instruments").to_pylist()]
 
 
-def known(store: Store, instrument: str) -> TapeInfo | None:
+def tape_of(store: Store, instrument: str) -> TapeInfo | None:
     """Return what a store knows of an instrument's tape, None where it has none."""
     return next((TapeInfo(**row) for row in store.read("instruments", instrument=instrument).to_pylist()), None)
 
@@ -47,7 +47,7 @@ def find(store: Store, instrument: str) -> TapeInfo | None:
     Raises:
         UnknownName: it holds neither; the text lists what it holds.
     """
-    tape = known(store, instrument)
+    tape = tape_of(store, instrument)
     if tape is not None:
         return tape
     if store.read("candles", instrument=instrument, source="imported", limit=1).num_rows:

@@ -122,13 +122,14 @@ async def regime(request: Request) -> Response:
 @router.post("/anomaly", **told(Anomaly, "How odd the row is", 404, 413, 503), openapi_extra=body(Ask))
 async def anomaly(request: Request) -> Response:
     """Say how odd a row is."""
-    rate = context_of(request).settings.anomaly_rate
+    threshold = 1 - context_of(request).settings.anomaly_rate
 
     def answer(said: Float, base: dict[str, Any]) -> Anomaly:
         score = float(said[0])
-        if score > 1 - rate:
+        odd = score > threshold
+        if odd:
             _metrics(request).anomalies.inc()
-        return Anomaly(**base, anomaly_score=score, is_anomaly=score > 1 - rate, threshold=1 - rate)
+        return Anomaly(**base, anomaly_score=score, is_anomaly=odd, threshold=threshold)
 
     return await _predict(request, ("anomaly",), answer)
 

@@ -6,7 +6,7 @@ is 0 whatever is known, and no forecast can ever beat "the price stays". The dif
 2 r (p - q) + q^2 - p^2, has tails no heavier than those of the return r, as the forecasts p and q are bounded.
 
 For volatilities the absolute error decides: models answer with the median. For classes it is the log loss. What
-descriptions (regime, anomaly) are judged by is in `tapeline.learning.describing`.
+descriptions (regime, anomaly) are judged by is in `tapeline.learning.reading`.
 Numbers that are no mean over rows are in `tapeline.learning.measures`.
 """
 

@@ -24,7 +24,7 @@ from tapeline.runners.absent import Extent, absent, extent, missing
 from tapeline.runners.notes import Note
 from tapeline.runners.writer import Writer
 from tapeline.stores.base import Store
-from tapeline.tape import instruments
+from tapeline.tape import tape_of
 
 
 @dataclass(slots=True)
@@ -160,7 +160,7 @@ class Backfill:
 
 
 def _extent(store: Store, name: str) -> Extent:
-    tape = next((entry for entry in instruments(store) if entry.instrument == name), None)
+    tape = tape_of(store, name)
     return Extent() if tape is None else extent(store, tape)
 
 
