@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import IsolationForest as Peer
 
-from tapeline.models.anomaly import HalfSpaceTrees, IsolationForest, RobustZScore
+from tapeline.models.anomaly import HalfSpaceTrees, IsolationForest, RobustZScore, rows_compared
 from tapeline.models.half_space import HalfSpaces
 
 QUIET = np.random.default_rng(0).normal(size=(6000, 4))
@@ -29,6 +29,11 @@ def test_the_threshold_is_on_the_right_scale(kind: type[RobustZScore]) -> None:
     model = kind().fit(QUIET[:4000] * [1e-6, 1.0, 1e6, 3.0], np.zeros(4000), seed=1)
     said = model.predict(QUIET[4000:] * [1e-6, 1.0, 1e6, 3.0])
     assert [(said > 1 - rate).mean() for rate in (0.02, 0.1)] == pytest.approx([0.02, 0.1], abs=0.03)
+
+
+@pytest.mark.parametrize("rows", [40, 197, 399, 1000, 1998, 6000])
+def test_how_many_rows_are_compared_is_known_before_it_is_fitted(rows: int) -> None:
+    assert RobustZScore().fit(QUIET[:rows], np.zeros(rows), seed=1, overlap=5).compared == rows_compared(rows)
 
 
 def test_half_spaces_find_what_is_far_and_forget_what_was() -> None:

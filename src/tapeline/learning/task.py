@@ -27,7 +27,7 @@ from tapeline.learning.spread import floor_of
 from tapeline.learning.sweep import Sweep, sweep
 from tapeline.learning.trading import Market, earnings, trading
 from tapeline.learning.tuning import served, tuned
-from tapeline.models.anomaly import rows_needed
+from tapeline.models.anomaly import rows_compared, rows_needed
 from tapeline.models.base import Model
 from tapeline.models.targets import TARGETS
 from tapeline.types import Float, Timeframe
@@ -50,8 +50,7 @@ def count_tried(kinds: Sequence[type[Model]], settings: TrainSettings) -> int:
 
 def _refuse_few(dataset: Dataset, folds: Sequence[Fold], needed: int) -> None:
     """Refuse rows among which the rarest share asked for cannot be told."""
-    learnt = min(fold.train.stop - fold.train.start for fold in folds)
-    compared = learnt - learnt // 2
+    compared = rows_compared(min(fold.train.stop - fold.train.start for fold in folds))
     if compared < needed:
         where = f"anomalies of {dataset.instrument} {dataset.timeframe}"
         problem = "have too few rows to be compared with in the first fold"

@@ -38,6 +38,21 @@ def rows_needed(rate: float) -> int:
     return math.ceil(round(1 / rate, 9)) - 1
 
 
+def _parts(rows: int, overlap: int = 1) -> tuple[slice, slice]:
+    """Split training rows into those the score is learnt from, and those that a row is compared with."""
+    return inner_split(rows, overlap, min(0.5, max(0.2, _COMPARED / rows)))
+
+
+def rows_compared(rows: int) -> int:
+    """Return how many of so many training rows a row is compared with, at most as many as are kept.
+
+    >>> rows_compared(197), rows_compared(1998), rows_compared(50_000)
+    (98, 400, 2000)
+    """
+    _, later = _parts(rows)
+    return min(len(range(rows)[later]), _KNOTS)
+
+
 class _Anomaly(Model):
     """A score of oddness, turned into the share of comparable rows below it."""
 
@@ -58,8 +73,7 @@ class _Anomaly(Model):
         weights: Float | None = None,
     ) -> Self:
         """Learn the score from the earlier rows, and how it is distributed from the later ones."""
-        share = min(0.5, max(0.2, _COMPARED / len(rows)))
-        learn, choose = inner_split(len(rows), overlap, share)
+        learn, choose = _parts(len(rows), overlap)
         self.usual = reference(rows)
         self._learn(rows[learn], seed)
         scores = np.sort(self._odd(rows[choose]))
