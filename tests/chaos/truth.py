@@ -51,9 +51,13 @@ class Stored:
     @property
     def named(self) -> Int:
         """Return the ids that are said to be missing for ever."""
+        return self.missing("unhealable")
+
+    def missing(self, status: str) -> Int:
+        """Return the ids of all gaps of a status."""
         gone = Intervals()
         for gap in self.gaps:
-            if gap["status"] == "unhealable":
+            if gap["status"] == status:
                 gone.add_span(gap["first_missing"], gap["last_missing"])
         return np.concatenate([np.empty(0, np.int64), *(np.arange(first, last + 1) for first, last in gone.spans())])
 
