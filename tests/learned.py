@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.signal import lfilter
 
 from tapeline.clock import DAY, MINUTE
 from tapeline.config import Settings, load_settings
@@ -24,13 +25,14 @@ TRAINED, NEWER = 2 * 1440, 360
 SETTINGS: Settings = load_settings(timeframes=("1m",), feature_sets=("bars",))
 
 
-def candles(count: int = TRAINED + NEWER, *, seed: int = 1, start: int = JANUARY_2024) -> Records:
-    """Return the candles of a random walk."""
+def candles(count: int = TRAINED + NEWER, *, seed: int = 1, start: int = JANUARY_2024, memory: float = 0.0) -> Records:
+    """Return the candles of a random walk; with a memory, each return holds so much of the one before."""
     draw = np.random.default_rng(seed)
     made = np.zeros(count, CANDLE)
     made["open_time"] = start + MINUTE * np.arange(count)
     made["close_time"] = made["open_time"] + MINUTE
-    made["close"] = 100 * np.exp(1e-3 * draw.standard_normal(count).cumsum())
+    returns = lfilter([1.0], [1.0, -memory], 1e-3 * draw.standard_normal(count))
+    made["close"] = 100 * np.exp(returns.cumsum())
     made["open"] = np.concatenate(([100.0], made["close"][:-1]))
     made["high"] = np.maximum(made["open"], made["close"]) * (1 + 1e-4 * draw.random(count))
     made["low"] = np.minimum(made["open"], made["close"]) * (1 - 1e-4 * draw.random(count))
@@ -42,14 +44,15 @@ def candles(count: int = TRAINED + NEWER, *, seed: int = 1, start: int = JANUARY
     return made
 
 
-def artifact(store: Store, name: str = "ridge", *, seed: int = 1, **changes: object) -> Artifact:
-    """Return a model of the return, fitted on all stored rows whatever the gate would say."""
+def artifact(store: Store, name: str = "ridge", *, target: str = "return", seed: int = 1) -> Artifact:
+    """Return a model, of the return unless asked for another, fitted on all stored rows whatever the gate would say."""
     features = learning_set("bars", "1m", HORIZON)
     keep_definition(store, features)
-    data = dataset_of(model_rows(store, SETTINGS, NAME, "1m", features), HORIZON)
-    content = fit(find_models()[name, "return"], data, seed=seed).dump().decode()
+    kind = find_models()[name, target]
+    data = dataset_of(model_rows(store, SETTINGS, NAME, "1m", features), HORIZON).for_target(target, kind.window)
+    content = fit(kind, data, seed=seed).dump().decode()
     first, last = int(data.as_of[0]), int(data.known_at[-1])
-    made = (NAME, "1m", HORIZON, "return", name, content, data.columns, features.name, features.version)
+    made = (NAME, "1m", HORIZON, target, name, content, data.columns, features.name, features.version)
     return Artifact(*made, -0.001, 0.001, 0.8, first, last, len(data), f"run {seed}", data.digest(), seed, "test")
 
 

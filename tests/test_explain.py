@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from tests.learned import HORIZON, NAME, SETTINGS, artifact, candles
 
-from tapeline.cli.commands.explain import _print
+from tapeline.cli.commands.explain import _print, _timed
+from tapeline.clock import format_time
 from tapeline.explain import explain
 from tapeline.learning.dataset import Dataset
 from tapeline.learning.fitting import fit
@@ -67,5 +68,9 @@ def test_what_a_model_of_any_kind_said_is_explained(
     assert np.isfinite([found["base"], *added]).all()
     if kind.target == "return":
         assert found["base"] + sum(added) == pytest.approx(found["prediction"], rel=1e-9, abs=1e-12)
+    shown = _timed(told)["prediction"]
+    assert [shown["as_of"], shown["made_at"], shown["horizon"]] == [format_time(told["prediction"]["as_of"])] * 2 + [
+        "5m"
+    ]
     _print(told)
     assert f"{kind.target}: {kind.name}" in capsys.readouterr().out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from typing import Any
@@ -14,17 +14,18 @@ from tapeline.clock import format_time
 from tapeline.compare import Finding, candle_differences, same_bits
 from tapeline.config import Settings
 from tapeline.errors import NotEnoughData, UnknownName
-from tapeline.features import FeatureRows
 from tapeline.learning.artifact import model_name
 from tapeline.model_rows import model_rows, stored_rows
 from tapeline.serving import Champion
 from tapeline.stores import rows
 from tapeline.stores.base import Store
-from tapeline.types import Answer, Prediction
+from tapeline.types import Answer, GapStatus, Prediction
 
 Said = Prediction | Answer
-_KEPT_IN = ("predictions", "answers")
+KEPT_IN = ("predictions", "answers")
+"""The kinds that hold what models said."""
 _WHOLE = "candles, features and prediction from the whole tape"
+_ENDS_LOST = "made before a gap was healed: the interval followed other candles than there are now"
 _PART = "the candle from its trades, features and prediction from the stored candles up to it"
 
 
@@ -62,8 +63,21 @@ def _recomputed(store: Store, settings: Settings, stored: list[Said]) -> tuple[l
     except CANNOT_BE_HAD as error:
         return [], 0, f"{len(stored)} predictions of {name}@{first.model_version}: {error}"
     said = {one.as_of: one for one in champion.predict(first.instrument, data.rows, data.candles["close"])}
-    findings = [finding for one in stored for finding in _differences(one, said.get(one.as_of))]
-    return findings, len(stored), ""
+    found = [list(_differences(one, said.get(one.as_of))) for one in stored]
+    lost = sum(map(_only_ends, found)) if _healed(store, first.instrument) else 0
+    findings = [finding for one in found for finding in one if not (lost and _only_ends(one))]
+    missing = f"{lost} predictions of {name}@{first.model_version}: {_ENDS_LOST}" if lost else ""
+    return findings, len(stored) - lost, missing
+
+
+def _healed(store: Store, instrument: str) -> bool:
+    """Return whether candles may have changed since predictions were made: a gap may have been filled too late."""
+    return GapStatus.HEALED in store.read("gaps", instrument=instrument).column("status").to_pylist()
+
+
+def _only_ends(differences: Sequence[Finding]) -> bool:
+    """Return whether nothing differs but the interval, which depends on all outcomes since the training."""
+    return bool(differences) and {finding.field for finding in differences} <= {"low", "high"}
 
 
 def _differences(stored: Said, again: Said | None) -> Iterator[Finding]:
@@ -109,29 +123,25 @@ def explain(store: Store, settings: Settings, prediction_id: str, *, whole: bool
         )
     row = int(place[0])
     seen = slice(max(0, row + 1 - champion.predictor.window), row + 1)
-    said = champion.predict(stored.instrument, _part(data.rows, seen), data.candles["close"][seen])
-    differences = list(_differences(stored, said[-1] if said and said[-1].as_of == stored.as_of else None))
+    differences = list(_differences(stored, champion.said_of(data.rows, data.candles["close"], row)))
+    lost = f"; {_ENDS_LOST}" if _only_ends(differences) and _healed(store, stored.instrument) else ""
     if not whole and data.source == "trades":
         differences += candle_differences(store, stored.instrument, stored.timeframe, data.candles[: row + 1])
     return {
         "prediction": asdict(stored),
         "matches": not differences,
         "differences": [asdict(finding) for finding in differences],
-        "recomputed": _WHOLE if whole else _PART,
+        "recomputed": (_WHOLE if whole else _PART) + lost,
         "candle": {key: data.candles[key][row].item() for key in data.candles.dtype.names or ()},
         "features": dict(zip(data.features.names, data.rows.values[row].tolist(), strict=True)),
         "explanation": champion.predictor.explain(data.inputs[seen], as_of=data.rows.as_of[seen]),
     }
 
 
-def _part(made: FeatureRows, rows_seen: slice) -> FeatureRows:
-    return FeatureRows(made.as_of[rows_seen], made.values[rows_seen], made.complete[rows_seen])
-
-
 def _by_id(store: Store, prediction_id: str) -> Said:
     found = _with_id(store, prediction_id)
     if not found and len(prediction_id) >= 6:
-        known = [one for kind in _KEPT_IN for one in store.read(kind).column("id").to_pylist()]
+        known = [one for kind in KEPT_IN for one in store.read(kind).column("id").to_pylist()]
         ids = [one for one in known if one.startswith(prediction_id)]
         found = _with_id(store, ids[0]) if len(ids) == 1 else []
     if not found:

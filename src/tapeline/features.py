@@ -45,6 +45,10 @@ class FeatureRows:
     def __len__(self) -> int:
         return len(self.as_of)
 
+    def take(self, rows: slice) -> Self:
+        """Return some of the rows."""
+        return type(self)(self.as_of[rows], self.values[rows], self.complete[rows])
+
 
 @dataclass(frozen=True)
 class FeatureSet:

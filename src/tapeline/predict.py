@@ -12,11 +12,14 @@ import numpy as np
 from tapeline.clock import format_duration
 from tapeline.errors import UsageError
 from tapeline.learning.artifact import Artifact
+from tapeline.learning.live_interval import LiveInterval
 from tapeline.learning.spread import units
 from tapeline.learning.windows import Stretch, columns_shown, shown
 from tapeline.models.base import Model
 from tapeline.models.targets import TARGETS
 from tapeline.types import Answer, Bool, Float, Int, Prediction, Timeframe
+
+_FIRST = np.zeros(1, np.int64)
 
 
 def row_hash(row: Float) -> str:
@@ -59,6 +62,7 @@ class Predictor:
         self.artifacts: Mapping[str, Artifact] = by_target
         self._models: Mapping[str, Model] = {target: by_target[target].open(paths) for target in order}
         self._step = Timeframe.parse(self.artifact.timeframe).step
+        self._window = max(model.window for model in self._models.values())
         self.model = "+".join(by_target[target].model for target in self._models)
         self.version = "+".join(by_target[target].version for target in self._models)
 
@@ -70,7 +74,7 @@ class Predictor:
     @property
     def window(self) -> int:
         """Return how many rows the model that looks back furthest needs."""
-        return max(model.window for model in self._models.values())
+        return self._window
 
     @property
     def compared(self) -> int | None:
@@ -120,6 +124,7 @@ class Predictor:
         made_at: int | Int,
         complete: Bool | None = None,
         skip: int = 0,
+        interval: LiveInterval | None = None,
     ) -> list[Prediction | None]:
         """Return the predictions of many rows (n x k): the same as one by one.
 
@@ -130,6 +135,7 @@ class Predictor:
             made_at: when the predictions are made, ns UTC (one, or n).
             complete: whether each row's whole window is complete (n); without it, all are.
             skip: how many rows at the beginning are not asked about: they only stand before the others.
+            interval: gives the ends of the intervals, and follows what came; without it, they are the artefact's own.
 
         Returns:
             One per row asked about; None where an input is unknown, a candle in the window incomplete, or where the
@@ -138,12 +144,34 @@ class Predictor:
         said = self.says(rows, as_of=as_of, complete=complete, skip=skip)
         nothing = np.full(len(rows), math.nan)
         values, up = said.get("return", nothing), said.get("direction", nothing).tolist()
+        seen = Stretch(rows, as_of, np.ones(len(rows), np.bool_) if complete is None else complete)
+        ends = self._ends(seen, close, values, skip, interval).tolist()
         instants = np.broadcast_to(np.asarray(made_at, np.int64), len(rows))
         made: list[Prediction | None] = [None] * len(rows)
         for row in np.flatnonzero(~np.isnan(values)).tolist():
             when = (int(as_of[row]), int(instants[row]))
-            made[row] = self._prediction(rows[row], when, float(close[row]), float(values[row]), up[row])
+            told = (float(values[row]), *ends[row - skip], up[row])
+            made[row] = self._prediction(rows[row], when, float(close[row]), told)
         return made[skip:]
+
+    def follow(self, seen: Stretch, close: Float, interval: LiveInterval, *, skip: int = 0) -> None:
+        """Let an interval follow the rows after the first ``skip`` as if they had been predicted.
+
+        Those before it begins are left out: it learns nothing from them.
+        """
+        start = max(skip, int(np.searchsorted(seen.as_of, interval.begins)))
+        first = max(0, start - self.window + 1)
+        part = seen.since(first)
+        values = self._said(self._models["return"], part, part.run_lengths(self._step))
+        self._ends(part, close[first:], values, start - first, interval)
+
+    def _ends(self, seen: Stretch, close: Float, values: Float, skip: int, interval: LiveInterval | None) -> Float:
+        """Return the ends of the interval of each row after the first ``skip`` (n - skip x 2)."""
+        ours = self.artifact
+        unit = units(seen.inputs, self.columns, ours.floor)
+        if interval is None:
+            return np.column_stack((values + ours.low * unit, values + ours.high * unit))[skip:]
+        return interval.follow(seen.since(skip), close[skip:], values[skip:], unit[skip:])
 
     def answer_rows(
         self, rows: Float, *, as_of: Int, made_at: int | Int, complete: Bool | None = None, skip: int = 0
@@ -191,6 +219,10 @@ class Predictor:
             raise UsageError(
                 f"model {self.artifact.name}", "has other inputs", expected=f"n x {len(self.columns)}", was=rows.shape
             )
+        usable = complete is None or complete.all()
+        if len(rows) == 1 == self._window and usable and not skip and np.isfinite(rows).all():
+            models = self._models.items()
+            return {target: model.predict(shown(type(model), rows, as_of, _FIRST)) for target, model in models}
         seen = Stretch(rows, as_of, np.ones(len(rows), np.bool_) if complete is None else complete)
         lengths = seen.run_lengths(self._step)
         lengths[:skip] = 0
@@ -204,10 +236,11 @@ class Predictor:
         said[at] = answers
         return said
 
-    def _prediction(self, row: Float, when: tuple[int, int], close: float, value: float, p_up: float) -> Prediction:
+    def _prediction(
+        self, row: Float, when: tuple[int, int], close: float, told: tuple[float, float, float, float]
+    ) -> Prediction:
         ours = self.artifact
-        unit = float(units(row[None], self.columns, ours.floor)[0])
-        as_of, made_at = when
+        (as_of, made_at), (value, low, high, p_up) = when, told
         return Prediction(
             id=prediction_id(ours.instrument, ours.timeframe, ours.horizon, as_of, self.model, self.version),
             instrument=ours.instrument,
@@ -217,8 +250,8 @@ class Predictor:
             horizon=ours.horizon,
             target_time=as_of + ours.horizon,
             value=value,
-            low=value + ours.low * unit,
-            high=value + ours.high * unit,
+            low=low,
+            high=high,
             p_up=p_up,
             close=close,
             model=self.model,

@@ -91,6 +91,6 @@ def test_windows_that_are_none_are_refused(text: str) -> None:
 
 def test_windows_longer_than_the_data_leave_nothing_to_test() -> None:
     with pytest.raises(
-        NotEnoughData, match=r"has too few test rows in windows of .* to learn from: expected at least 48"
+        NotEnoughData, match=r"has too few test rows in windows of \d+[smhd] to learn from: expected at least 48"
     ):
         split(planted(1, 600), WalkForward(windows=Windows.parse("2d/1d/1h")))

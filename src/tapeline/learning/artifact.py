@@ -64,7 +64,7 @@ class Artifact:
         feature_set: the set they come from.
         feature_version: the only version it may be served with.
         low: what is added to a prediction for the lower end of its interval, in the row's unit (`learning.spread`);
-            NaN where it has none.
+            NaN where it has none. Where the ends follow what came, the first one.
         high: likewise for the upper end.
         coverage: the share of outcomes the interval is made to cover.
         trained_from: ``as_of`` of the first row learnt from, ns UTC.
@@ -75,6 +75,7 @@ class Artifact:
         seed: of all randomness.
         code_version: of Tapeline and of the code that learns.
         floor: the least unit; 0: the unit is always 1.
+        interval_rate: by what share of the width an end moves after an outcome (`learning.conformal`); 0: ends stay.
     """
 
     instrument: str
@@ -97,6 +98,7 @@ class Artifact:
     seed: int
     code_version: str
     floor: float = 0.0
+    interval_rate: float = 0.0
 
     @property
     def name(self) -> str:
@@ -109,9 +111,14 @@ class Artifact:
         return content_hash(self.dump())[:12]
 
     def dump(self) -> bytes:
-        """Save as JSON; the same artefact gives the same bytes."""
-        unknown = {key: None for key in ("low", "high") if math.isnan(getattr(self, key))}
-        return json.dumps(asdict(self) | unknown, sort_keys=True, allow_nan=False).encode()
+        """Save as JSON; the same artefact gives the same bytes.
+
+        One whose ends stay gives the bytes of before there were others.
+        """
+        fields = asdict(self) | {key: None for key in ("low", "high") if math.isnan(getattr(self, key))}
+        if not self.interval_rate:
+            del fields["interval_rate"]
+        return json.dumps(fields, sort_keys=True, allow_nan=False).encode()
 
     @classmethod
     def load(cls, raw: bytes, *, expected_hash: str | None = None) -> Self:

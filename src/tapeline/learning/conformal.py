@@ -1,22 +1,19 @@
-"""Intervals of predictions from residuals out of sample: fixed (split conformal), or adaptive."""
+"""Intervals of predictions from residuals out of sample: where their ends begin, and how they follow the market."""
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, insort
-from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
 
 import numpy as np
 
 from tapeline.errors import UsageError
-from tapeline.learning.folds import Fold
-from tapeline.types import Bool, Float
+from tapeline.types import Float
 
+RATE = 0.1
+"""By what share of the width an end moves after an outcome that overlaps with no other; `rate_of` takes it apart."""
 _LEAST_RESIDUALS = 20
-_MEMORY = 1000
-_RATE = 0.01
+_LEAST_WIDTH = 0.1
+"""A silence is no certainty: the width is at least this share of the one it began with."""
 
 
 def conformal_bounds(residuals: Float, coverage: float) -> tuple[float, float]:
@@ -39,91 +36,44 @@ def conformal_bounds(residuals: Float, coverage: float) -> tuple[float, float]:
     return float(ranked[rank - 1]), float(ranked[n - rank])
 
 
-def covered_share(residuals: Float, folds: Sequence[Fold], coverage: float) -> float:
-    """Return the share of outcomes inside intervals made, fold by fold, from the earlier folds only; NaN with one."""
-    start = folds[0].test.start
-    inside: list[Bool] = []
-    for fold in folds[1:]:
-        low, high = conformal_bounds(residuals[: fold.test.start - start], coverage)
-        part = residuals[fold.test.start - start : fold.test.stop - start]
-        inside.append((part >= low) & (part <= high))
-    return float(np.concatenate(inside).mean()) if inside else math.nan
+def rate_of(overlap: int) -> float:
+    """Return the rate for outcomes of which ``overlap`` in a row share a part: they say the same so many times."""
+    return RATE / overlap
 
 
-class AdaptiveInterval:
-    """Keep covering ``coverage`` of the outcomes while the market changes (adaptive conformal inference).
+class TrackedInterval:
+    """Keep covering ``coverage`` of the outcomes while the market changes (quantile tracking).
 
-    The ends are order statistics of the last 1000 residuals (outcome less prediction), as in `conformal_bounds`, but
-    the share left outside at each end is moved after every outcome: ``tail += 0.01 * (asked - missed)``. So too many
-    misses widen the interval, whatever the reason, and in the long run each end is missed as often as asked.
+    After each outcome an end moves out if it was missed, else in, by a share of the width as it stands::
 
-    The ends are never further out than the residuals kept: what was never seen is not claimed.
+        end += width * (exp(rate * (missed - tail)) - 1)        missed is 1 or 0, tail = (1 - coverage) / 2
 
-    Source: Gibbs and Candes (2021), Adaptive conformal inference under distribution shift.
+    An end that were missed more often than asked would move out without end, so in the long run each is missed as often
+    as asked, whatever the market does. The whole state are the two ends. The width never falls below a tenth of the
+    first one. Ends that are NaN stay NaN.
 
-    >>> interval = AdaptiveInterval(0.8)
-    >>> for residual in range(1, 100):
-    ...     interval.learn(float(residual))
-    >>> interval.bounds()
-    (10.0, 90.0)
+    Source: Angelopoulos, Candes and Tibshirani (2023), Conformal PID control for time series prediction (the P part).
+
+    >>> interval = TrackedInterval(-1.0, 1.0, 0.8, rate=0.1)
+    >>> interval.learn(below=False, above=True)
+    >>> [round(end, 3) for end in interval.bounds]
+    [-0.98, 1.188]
     """
 
-    def __init__(self, coverage: float) -> None:
+    def __init__(self, low: float, high: float, coverage: float, *, rate: float) -> None:
         if not 0 < coverage < 1:
             raise UsageError("interval coverage", "is no share", expected="between 0 and 1", was=coverage)
-        self.coverage = coverage
-        self._asked = (1 - coverage) / 2
-        self._tails = [self._asked, self._asked]
-        self._kept: deque[float] = deque(maxlen=_MEMORY)
-        self._ranked: list[float] = []
+        tail = (1 - coverage) / 2
+        self._in, self._out = -math.expm1(-rate * tail), math.expm1(rate * (1 - tail))
+        self._least = _LEAST_WIDTH * (high - low)
+        self.bounds = (low, high)
+        """What to add to the next prediction for the ends of its interval."""
 
-    def bounds(self) -> tuple[float, float]:
-        """Return what to add to the next prediction for the ends of its interval; NaN before 20 outcomes."""
-        n = len(self._ranked)
-        if n < _LEAST_RESIDUALS:
-            return math.nan, math.nan
-        low, high = (min(max(math.floor(round(tail * (n + 1), 9)), 1), n) for tail in self._tails)
-        return self._ranked[low - 1], self._ranked[n - high]
-
-    def learn(self, residual: float, bounds: tuple[float, float] = (math.nan, math.nan)) -> None:
-        """Take the next outcome: its residual, and what `bounds` gave when its prediction was made."""
-        low, high = bounds
-        if not math.isnan(low):
-            missed = (residual < low, residual > high)
-            moved = (tail + _RATE * (self._asked - miss) for tail, miss in zip(self._tails, missed, strict=True))
-            self._tails = [min(max(tail, 0.0), 0.5) for tail in moved]
-        if len(self._kept) == _MEMORY:
-            del self._ranked[bisect_left(self._ranked, self._kept[0])]
-        self._kept.append(residual)
-        insort(self._ranked, residual)
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as plain JSON values."""
-        return {"coverage": self.coverage, "tails": self._tails, "residuals": list(self._kept)}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Continue from what `state` gave: to the same bits."""
-        made = cls(float(state["coverage"]))
-        made._tails = [float(tail) for tail in state["tails"]]
-        made._kept.extend(map(float, state["residuals"]))
-        made._ranked = sorted(made._kept)
-        return made
-
-
-def adaptive_bounds(residuals: Float, coverage: float, *, lag: int = 1) -> Float:
-    """Return the ends of an `AdaptiveInterval` at each row (n x 2), as they would have been made live.
-
-    Args:
-        residuals: outcome less prediction, in order of time (n).
-        coverage: the share to cover.
-        lag: after how many rows an outcome is known, at least 1.
-    """
-    interval = AdaptiveInterval(coverage)
-    made = np.empty((len(residuals), 2))
-    for row in range(len(residuals)):
-        if row >= lag:
-            known = row - lag
-            interval.learn(float(residuals[known]), (float(made[known, 0]), float(made[known, 1])))
-        made[row] = interval.bounds()
-    return made
+    def learn(self, *, below: bool, above: bool) -> None:
+        """Take the next outcome: whether it lay below or above the interval that was given for it."""
+        low, high = self.bounds
+        width = high - low
+        low += width * (-self._out if below else self._in)
+        high += width * (self._out if above else -self._in)
+        if high - low >= self._least:
+            self.bounds = (low, high)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tapeline.evaluate import Evaluation, Score
-from tapeline.learning.covering import bounds_by_fold
+from tapeline.learning.covering import intervals_made
 from tapeline.learning.measures import bins_of
 from tapeline.learning.metrics import chances
 from tapeline.learning.record import Outcome
@@ -122,7 +123,7 @@ def error_over_time(axes: Axes, outcome: Outcome) -> None:
 def ranking(axes: Axes, outcome: Outcome) -> None:
     """Draw each model's difference to the best baseline, in per cent of the baseline's metric."""
     found, swept = outcome.evaluation, outcome.sweep
-    base = abs(found.score(found.best_baseline).value.value) or 1.0
+    base = abs(found.score(found.best_baseline).value.value) or math.nan
     scores: list[tuple[Score, str]] = [(found.score(name), OURS) for name in found.candidates]
     scores += [(found.score(name), FAINT) for name in found.baselines if name != found.best_baseline]
     scores += [(swept.evaluation.score(name), BAD) for name in swept.ended] if swept else []
@@ -196,10 +197,8 @@ def _classes(found: Evaluation, name: str) -> tuple[Float, Float, list[str]]:
 def intervals(axes: Axes, outcome: Outcome, name: str) -> None:
     """Draw the last predictions as a band, and what came as points."""
     found = outcome.evaluation
-    residuals = found.labels - found.said[name]
-    bounds = bounds_by_fold(residuals, found.unit, found.folds, outcome.artifact.coverage)[-_LAST:]
+    low, high = 1e4 * intervals_made(found, name, outcome.artifact.coverage)[-_LAST:].T
     said, came = 1e4 * found.said[name][-_LAST:], 1e4 * found.labels[-_LAST:]
-    low, high = said + 1e4 * bounds[:, 0], said + 1e4 * bounds[:, 1]
     rows = np.arange(len(said))
     axes.fill_between(rows, low, high, color=OURS, alpha=0.18, label=f"{outcome.artifact.coverage:.0%} interval")
     axes.plot(rows, said, color=OURS, linewidth=1.2, label="said")

@@ -10,7 +10,7 @@ from pathlib import Path
 from tapeline.errors import NotEnoughData
 from tapeline.evaluate import Evaluation, evaluate
 from tapeline.learning.artifact import Artifact, code_version
-from tapeline.learning.conformal import conformal_bounds
+from tapeline.learning.conformal import conformal_bounds, rate_of
 from tapeline.learning.covering import covered
 from tapeline.learning.dataset import Dataset
 from tapeline.learning.describing import described
@@ -278,4 +278,5 @@ class Task:
             seed=settings.seed,
             code_version=code_version(),
             floor=floor_of(data.inputs[: found.rows.start], data.columns),
+            interval_rate=0.0 if math.isnan(low) else rate_of(data.overlap),
         )

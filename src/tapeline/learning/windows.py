@@ -78,6 +78,10 @@ class Stretch:
         """Return `run_lengths`, where a row is usable whose inputs are finite and whose window is complete."""
         return run_lengths(self.as_of, self.complete & np.isfinite(self.inputs).all(axis=1), step)
 
+    def since(self, row: int) -> Stretch:
+        """Return the rows from one on."""
+        return Stretch(self.inputs[row:], self.as_of[row:], self.complete[row:])
+
     def after(self, before: Stretch) -> Stretch:
         """Return both as one."""
         pairs = zip(
