@@ -1,8 +1,12 @@
-"""The process that bench/api.py asks: a database with a model, 10,000 trades a second coming in, the API over it."""
+"""The process that bench/api.py asks: a database with a model, 10,000 trades a second coming in, the API over it.
+
+While trades come in, a candle of the series that is asked for closes every second.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 import threading
@@ -32,6 +36,7 @@ NAME = "BTC-USD.SIM"
 LIVE = "LOAD-USD.SIM"
 HORIZON = 5 * MINUTE
 STEP = 0.05
+COMMITS_A_CANDLE = 20
 
 
 def fill(store: DuckDBStore, candles: int) -> None:
@@ -72,14 +77,19 @@ def write_trades(store: DuckDBStore, per_second: int, stop: threading.Event, wri
     """Commit trades by the clock until told to stop: who falls behind goes on at once."""
     size = max(1, int(per_second * STEP))
     market = Market(3, instrument=LIVE, trades_per_second=100).frames(rows=size)
+    candle = rows.to_candles(store.read("candles", instrument=NAME, timeframe="1m", limit=1))
     due = time.perf_counter()
-    for frame in market:
+    for number, frame in enumerate(market, 1):
         due += STEP
         if stop.wait(max(0.0, due - time.perf_counter())):
             return
         begun = time.perf_counter()
         with store.transaction():
             store.append("trades", rows.from_frame(Frame(LIVE, *frame.columns())))
+            if number % COMMITS_A_CANDLE == 0:
+                candle["open_time"] += MINUTE
+                candle["close_time"] += MINUTE
+                store.append("candles", rows.from_candles(NAME, "1m", candle, source="imported"))
         written.busy += time.perf_counter() - begun
         written.stored += size
 
@@ -99,11 +109,13 @@ async def serve(db: Path, candles: int, per_second: int) -> None:
     fill(store, candles)
     writer = threading.Thread(target=write_trades, args=(store, per_second, stop, written))
     async with serving(create_app(store.reader, hub, None, settings), listen("127.0.0.1", 0)) as address:
+        gc.freeze()  # as `tapeline serve` does
         print(address, flush=True)
         if per_second:
             writer.start()
         teller = asyncio.create_task(tell(hub, 0.2, written))
         await asyncio.to_thread(sys.stdin.read)
+        gc.unfreeze()
         teller.cancel()
         stop.set()
         if per_second:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
 
 from tapeline.errors import UsageError
@@ -72,12 +73,17 @@ def format_time(ns: int) -> str:
     ('1970-01-01T00:00:00Z', '1970-01-01T00:00:01.500Z', '1970-01-01T00:00:00.000000001Z')
     """
     seconds, rest = divmod(int(ns), SECOND)
-    text = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
-    digits = f"{rest:09d}"
-    for keep in (0, 3, 6):
-        if not digits[keep:].strip("0"):
-            return f"{text}.{digits[:keep]}Z" if keep else f"{text}Z"
-    return f"{text}.{digits}Z"
+    text = _second(seconds)
+    if not rest:
+        return f"{text}Z"
+    if rest % 1_000:
+        return f"{text}.{rest:09d}Z"
+    return f"{text}.{rest // 1_000:06d}Z" if rest % 1_000_000 else f"{text}.{rest // 1_000_000:03d}Z"
+
+
+@lru_cache(maxsize=256)
+def _second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
 
 
 def parse_time(text: str) -> int:

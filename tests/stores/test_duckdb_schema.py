@@ -26,7 +26,7 @@ def test_every_time_is_a_timestamptz(store: DuckDBStore, kind: str, column: str)
 def test_a_newer_schema_is_refused(store: DuckDBStore, path: Path) -> None:
     store.close()
     _execute(path, "UPDATE tapeline_schema SET version = 9")
-    with pytest.raises(SchemaMismatch, match=r"schema is newer: expected version 2 or older, was 9; update Tapeline"):
+    with pytest.raises(SchemaMismatch, match=r"schema is newer: expected version 3 or older, was 9; update Tapeline"):
         DuckDBStore(path)
 
 
@@ -55,21 +55,23 @@ def test_an_older_schema_is_migrated(path: Path, monkeypatch: pytest.MonkeyPatch
         connection.execute("ALTER TABLE gaps ADD COLUMN status VARCHAR DEFAULT 'open'")
 
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, give_gaps_a_status))
-    with pytest.raises(SchemaMismatch, match=r"must be upgraded: expected version 3, was 2; open it once for writing"):
+    with pytest.raises(SchemaMismatch, match=r"must be upgraded: expected version 4, was 3; open it once for writing"):
         DuckDBStore(path, read_only=True)
     for _ in range(2):
         with DuckDBStore(path) as new:
             assert new.read("gaps").to_pylist() == _gap(7).to_pylist()
             assert len(new.read("trades")) == 3
-            assert new.sql("SELECT version FROM tapeline_schema")["version"].to_pylist() == [3]
+            assert new.sql("SELECT version FROM tapeline_schema")["version"].to_pylist() == [4]
 
 
-def test_a_database_of_the_first_version_gets_the_table_of_answers(path: Path) -> None:
+@pytest.mark.parametrize(("version", "lacking"), [(1, ("answers", "shadow_answers")), (2, ("shadow_answers",))])
+def test_an_older_database_gets_the_tables_it_lacks(path: Path, version: int, lacking: tuple[str, ...]) -> None:
     with DuckDBStore(path) as old:
         old.append("trades", some_trades())
-    _execute(path, "DROP TABLE answers; UPDATE tapeline_schema SET version = 1, layout = 'of version 1'")
+    dropped = "; ".join(f"DROP TABLE {name}" for name in lacking)
+    _execute(path, f"{dropped}; UPDATE tapeline_schema SET version = {version}, layout = 'of an older version'")
     with DuckDBStore(path) as new:
-        assert (len(new.read("answers")), len(new.read("trades"))) == (0, 3)
+        assert [len(new.read(name)) for name in (*lacking, "trades")] == [*(0 for _ in lacking), 3]
 
 
 def test_a_failing_migration_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

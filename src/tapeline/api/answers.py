@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -73,17 +74,38 @@ async def answer(request: Request, make: Callable[[Reader], object]) -> Response
     return await context_of(request).read(lambda reader: packed(request, make(reader)))
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What is sent of a document: its bytes, the tag of the document, and whether they are compressed."""
+
+    raw: bytes
+    tag: str
+    small: bool
+
+
 def packed(request: Request, document: object) -> Response:
     """Return a document as a response: 304 where the client has it, compressed where the client takes that."""
+    return respond_with(request, body_of(document, small=takes_small(request)))
+
+
+def takes_small(request: Request) -> bool:
+    """Say whether a client takes what is compressed."""
+    return "gzip" in request.headers.get("accept-encoding", "")
+
+
+def body_of(document: object, *, small: bool) -> Body:
+    """Return what is sent of a document; ``small``: compressed, where that pays."""
     raw = wire.encode(document)
-    headers = {
-        "ETag": f'"{blake2b(raw, digest_size=12).hexdigest()}"',
-        "Cache-Control": "no-cache",
-        "Vary": "Accept-Encoding",
-    }
-    if request.headers.get("if-none-match") == headers["ETag"]:
+    tag = f'"{blake2b(raw, digest_size=12).hexdigest()}"'
+    small = small and len(raw) > _WORTH_PACKING
+    return Body(gzip.compress(raw, 1, mtime=0) if small else raw, tag, small)
+
+
+def respond_with(request: Request, body: Body) -> Response:
+    """Return a body as a response: 304 where the client has it."""
+    headers = {"ETag": body.tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+    if request.headers.get("if-none-match") == body.tag:
         return Response(status_code=304, headers=headers)
-    if len(raw) > _WORTH_PACKING and "gzip" in request.headers.get("accept-encoding", ""):
+    if body.small:
         headers["Content-Encoding"] = "gzip"
-        raw = gzip.compress(raw, 1, mtime=0)
-    return Response(raw, media_type="application/json", headers=headers)
+    return Response(body.raw, media_type="application/json", headers=headers)

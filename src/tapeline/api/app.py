@@ -12,12 +12,14 @@ from starlette.middleware.cors import CORSMiddleware
 from tapeline import __version__
 from tapeline.api import health, inference, market, owned, pages, runs, stream, v1, writes
 from tapeline.api.answers import openapi
+from tapeline.api.candle_pages import CandlePages
 from tapeline.api.champions import Champions
 from tapeline.api.context import Context, Live
 from tapeline.api.direct import Direct
+from tapeline.api.inference import Inference
 from tapeline.api.metrics import Metrics
 from tapeline.api.problems import install
-from tapeline.api.security import Forbidden, Guard, check_binding, forbidden
+from tapeline.api.security import Forbidden, Guard, Rules, check_binding, forbidden
 from tapeline.clock import Clock, SystemClock
 from tapeline.config import Settings
 from tapeline.hub import Hub
@@ -63,7 +65,11 @@ def create_app(
         lifespan=_lifespan,
         redirect_slashes=False,
     )
+    rules = Rules(settings)
     app.state.context, app.state.champions, app.state.metrics = shared, Champions(shared), Metrics(shared)
+    app.state.candle_pages = CandlePages(shared)
+    app.state.inference = Inference(shared, app.state.champions, app.state.metrics)
+    app.state.direct = Direct(rules, app.state.inference.routes, cors=bool(settings.cors))
     for routes in (
         inference.router,
         stream.router,
@@ -78,14 +84,12 @@ def create_app(
     pages.mount(app)
     install(app)
     app.add_exception_handler(Forbidden, forbidden)
-    predictions = (inference.direction, inference.regime, inference.anomaly)
-    app.add_middleware(Direct, routes={f"/predict/{one.__name__}": one for one in predictions})
     if settings.cors:
         headers = ["Authorization", "Content-Type", "Last-Event-ID", "If-None-Match"]
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.cors, allow_methods=["GET", "POST"], allow_headers=headers
         )
-    app.add_middleware(Guard, settings=settings, per_second=settings.rate_limit)
+    app.add_middleware(Guard, rules=rules)
     app.openapi = partial(openapi, app)  # type: ignore[method-assign]
     return app
 

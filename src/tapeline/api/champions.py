@@ -13,10 +13,15 @@ from tapeline.clock import parse_duration
 from tapeline.predict import Predictor
 from tapeline.registry import Registry
 from tapeline.stores._duckdb_reader import Reader
+from tapeline.types import Timeframe
 
 _FRESH_SECONDS = 1.0
 Key = tuple[str, str]
 """Name and version of a model."""
+Asked = tuple[str, tuple[str, ...], str | None, str | None]
+"""Symbol, targets, timeframe and horizon."""
+_ANSWERING = "SELECT name, version FROM models WHERE status = 'champion' ORDER BY name, created_at DESC, version"
+_MOST_KNOWN = 10_000
 
 
 class Champions:
@@ -29,32 +34,37 @@ class Champions:
     def __init__(self, shared: Context) -> None:
         self._shared = shared
         self._open: dict[Key, Predictor] = {}
+        self._known: dict[Asked, Predictor] = {}
         self._looked: float | None = None
         self._look: asyncio.Task[None] | None = None
 
     async def all(self) -> list[Predictor]:
         """Return every champion, as known a second ago at most while somebody asks."""
+        first = self._looked is None
+        self._look_again()
+        if self._look is not None and not self._look.done() and not self._open:
+            await (self._look if first else asyncio.shield(self._look))
+        return list(self._open.values())
+
+    def _look_again(self) -> None:
+        """Begin to look who answers now, where that was a while ago."""
         now = asyncio.get_running_loop().time()
         if self._looked is None or now - self._looked > _FRESH_SECONDS:
-            first, self._looked = self._looked is None, now
+            self._looked = now
             self._look = asyncio.create_task(self._refresh())
-            if first:
-                await self._look
-        elif self._look is not None and not self._look.done() and not self._open:
-            await asyncio.shield(self._look)
-        return list(self._open.values())
 
     async def _refresh(self) -> None:
         self._open = await self._shared.read(self._opened)
+        self._known = {}
 
     def _opened(self, reader: Reader) -> dict[Key, Predictor]:
         registry = Registry(reader)
-        keys = [(entry.name, entry.version) for entry in registry.entries() if entry.status == "champion"]
+        keys = [(row["name"], row["version"]) for row in reader.sql(_ANSWERING).to_pylist()]
         opened = {key: self._open.get(key) or _opened(registry, key) for key in keys}
         return {key: one for key, one in opened.items() if one is not None}
 
     async def of(
-        self, symbol: str, targets: Sequence[str], timeframe: str | None = None, horizon: str | None = None
+        self, symbol: str, targets: tuple[str, ...], timeframe: str | None = None, horizon: str | None = None
     ) -> Predictor:
         """Return the champion for a symbol: of the first target that has one, of the shortest horizon.
 
@@ -62,12 +72,32 @@ class Champions:
             NotReady: no model of these targets answers for it.
             UsageError: the symbol means several instruments.
         """
+        await self.all()
+        return self._chosen((symbol, targets, timeframe, horizon))
+
+    def at_once(
+        self, symbol: str, targets: tuple[str, ...], timeframe: str | None = None, horizon: str | None = None
+    ) -> Predictor | None:
+        """Return what `of` does, without waiting; None while no champion is open."""
+        self._look_again()
+        return self._chosen((symbol, targets, timeframe, horizon)) if self._open else None
+
+    def _chosen(self, asked: Asked) -> Predictor:
+        found = self._known.get(asked)
+        if found is None:
+            found = self._found(*asked)
+            if len(self._known) < _MOST_KNOWN:
+                self._known[asked] = found
+        return found
+
+    def _found(self, symbol: str, targets: Sequence[str], timeframe: str | None, horizon: str | None) -> Predictor:
         ahead = None if horizon is None else parse_duration(horizon, "horizon")
+        grid = None if timeframe is None else str(Timeframe.parse(timeframe))
         known = [
             one
-            for one in await self.all()
+            for one in self._open.values()
             if one.artifact.target in targets
-            and timeframe in (None, one.artifact.timeframe)
+            and grid in (None, one.artifact.timeframe)
             and ahead in (None, one.artifact.horizon)
         ]
         fitting = self._fitting(symbol, known, {name.partition("_")[0] for name in self._shared.hub.untrained})

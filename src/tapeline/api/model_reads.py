@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tapeline import query, wire
 from tapeline.api.params import Span
 from tapeline.api.reads import page_of
@@ -18,16 +16,19 @@ from tapeline.outcomes import joined, live_errors, parted
 from tapeline.registry import Entry, Registry
 from tapeline.stores import rows
 from tapeline.stores._duckdb_reader import Reader
-from tapeline.types import Prediction
+from tapeline.types import Answer, Prediction
 
 _MOST_JUDGED = 20_000
 
 
-def predictions(reader: Reader, instrument: str | None, model: str | None, span: Span) -> Page[wire.Prediction]:
-    """Return predictions with their outcomes."""
-    chosen = {} if model is None else {"model": model}
-    table, next_place = page_of(reader, "predictions", instrument, span, **chosen)
+def predictions(reader: Reader, span: Span, instrument: str | None, **chosen: str | None) -> Page[wire.Prediction]:
+    """Return predictions with their outcomes; ``chosen`` are texts that their columns must hold, where not None."""
+    table, next_place = page_of(reader, "predictions", instrument, span, **_given(chosen))
     return Page(_with_outcomes(reader, rows.to_predictions(table)), next_place)
+
+
+def _given(chosen: dict[str, str | None]) -> dict[str, str]:
+    return {name: text for name, text in chosen.items() if text is not None}
 
 
 def prediction(reader: Reader, prediction_id: str) -> wire.Prediction:
@@ -61,14 +62,28 @@ def explanation(reader: Reader, settings: Settings, prediction_id: str) -> dict[
     told = explain(reader, settings, prediction_id, whole=False)
     candle = {name: format_time(value) if name.endswith("_time") else value for name, value in told["candle"].items()}
     stored = told["prediction"]
-    said = _answer(stored) if "target" in stored else _with_outcomes(reader, [Prediction(**stored)])[0]
+    said = wire.answer(Answer(**stored)) if "target" in stored else _with_outcomes(reader, [Prediction(**stored)])[0]
     return told | {"prediction": said, "candle": candle}
 
 
-def _answer(stored: dict[str, Any]) -> dict[str, Any]:
-    """Return what a model of another target said, with the times as text."""
-    times = {name: format_time(stored[name]) for name in ("made_at", "as_of")}
-    return stored | times | {"horizon": format_duration(stored["horizon"])}
+def answers(reader: Reader, span: Span, instrument: str | None, **chosen: str | None) -> Page[wire.Answer]:
+    """Return what models of other targets said; ``chosen`` as for `predictions`."""
+    table, next_place = page_of(reader, "answers", instrument, span, **_given(chosen))
+    return Page([wire.answer(one) for one in rows.to_answers(table)], next_place)
+
+
+def answer(reader: Reader, answer_id: str) -> wire.Answer:
+    """Return one answer.
+
+    Raises:
+        UnknownName: none has that id.
+    """
+    found = rows.to_answers(reader.read("answers", id=answer_id))
+    if not found:
+        step = "list them with GET /v1/answers"
+        where = f"answer {answer_id}"
+        raise UnknownName(where, "is not stored", expected="an id", was=answer_id, next_step=step)
+    return wire.answer(found[0])
 
 
 def models(reader: Reader, name: str | None = None, instrument: str | None = None) -> Page[Model]:
@@ -81,6 +96,8 @@ def models(reader: Reader, name: str | None = None, instrument: str | None = Non
     if name is not None and not found:
         step = "list them with GET /v1/models"
         raise UnknownName(f"model {name}", "is not registered", expected="a name of the list", was=name, next_step=step)
+    if instrument is not None and not found:
+        query.known(reader, instrument)
     return Page([_model(entry) for entry in found])
 
 

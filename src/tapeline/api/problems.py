@@ -89,8 +89,12 @@ async def ours(request: Request, error: Exception) -> Response:
     """Answer with what an error of ours tells."""
     del request
     assert isinstance(error, TapelineError)
-    problem = problem_of(error)
-    return respond(problem, {"Retry-After": "1"} if error.retryable else None)
+    return respond_to(error)
+
+
+def respond_to(error: TapelineError) -> Response:
+    """Return what an error of ours tells as a response."""
+    return respond(problem_of(error), {"Retry-After": "1"} if error.retryable else None)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

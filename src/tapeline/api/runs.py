@@ -14,6 +14,7 @@ from tapeline.api.answers import answer, packed, problems, told
 from tapeline.api.context import Context, context
 from tapeline.api.params import MOST_ROWS, OptionalInstrument, known_parameters
 from tapeline.documents import Page, TrainingRun
+from tapeline.query import known
 
 router = APIRouter(prefix="/v1", tags=["v1"], dependencies=[Depends(known_parameters)])
 
@@ -23,7 +24,7 @@ _PAGE = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-anc
 """The page of a run brings its own style, and can do nothing else."""
 
 
-@router.get("/runs", **told(Page[TrainingRun], "Training runs, the newest first", 503))
+@router.get("/runs", **told(Page[TrainingRun], "Training runs, the newest first", 404, 503))
 async def runs(
     request: Request,
     shared: Shared,
@@ -31,8 +32,10 @@ async def runs(
     limit: Annotated[int, Query(ge=1, le=MOST_ROWS, description="How many runs at most, the newest.")] = 100,
 ) -> Response:
     """List the training runs whose folders are kept."""
-    folder = shared.settings.runs
-    return packed(request, await asyncio.to_thread(run_reads.training_runs, folder, instrument, limit))
+    found = await asyncio.to_thread(run_reads.training_runs, shared.settings.runs, instrument, limit)
+    if instrument is not None and not found.items:
+        await shared.read(lambda reader: known(reader, instrument))
+    return packed(request, found)
 
 
 @router.get("/runs/{id}", **told(dict[str, Any], "What the run found, and its files", 404, 503))

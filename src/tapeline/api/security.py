@@ -33,7 +33,10 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-_RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+"""The headers of every answer."""
+ADMITTED = "tapeline.admitted"
+"""The field of a scope that was let through already."""
 _Given = dict[bytes, bytes]
 """The headers of a request; of one given twice, the first."""
 
@@ -119,23 +122,19 @@ class Guard:
 
     Args:
         app: what is guarded.
-        settings: host, token and origins.
-        per_second: how many requests a client may make a second on average; 0: any number.
+        rules: say who may enter.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, per_second: int) -> None:
+    def __init__(self, app: ASGIApp, rules: Rules) -> None:
         self._app = app
-        self._settings = settings
-        self._rates = Rates(per_second)
-        self._local = is_loopback(settings.host)
-        self._ours = {*_LOOPBACK_NAMES, settings.host}
+        self._rules = rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it with what is wrong."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        problem = self._refusal(scope)
+        problem = None if scope.get(ADMITTED) else self._rules.refusal(scope)
         if scope["type"] == "websocket":
             if problem is not None:
                 await send({"type": "websocket.close", "code": 1008, "reason": problem.title})
@@ -144,11 +143,26 @@ class Guard:
             return
         sender = _with_headers(send)
         if problem is not None:
-            await respond(problem, _extra(problem))(scope, receive, sender)
+            await refused(problem)(scope, receive, sender)
             return
         await self._app(scope, _Body(receive).receive, sender)
 
-    def _refusal(self, scope: Scope) -> Problem | None:
+
+class Rules:
+    """Who may ask: by host, origin, rate, size and token.
+
+    Args:
+        settings: host, token, origins, and how many requests a client may make a second on average (0: any number).
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._rates = Rates(settings.rate_limit)
+        self._local = is_loopback(settings.host)
+        self._ours = {*_LOOPBACK_NAMES, settings.host}
+
+    def refusal(self, scope: Scope) -> Problem | None:
+        """Count a request, and return why it may not enter."""
         given: _Given = dict(reversed(scope["headers"]))
         if not self._host_is_ours(given.get(b"host", b"").decode("latin-1")):
             return _problem(421, "the Host is not ours", "call it as localhost or 127.0.0.1")
@@ -156,15 +170,21 @@ class Guard:
             return _problem(403, "the Origin may not connect", "name it in TAPELINE_CORS")
         if len(scope["query_string"]) > MOST_QUERY:
             return _problem(414, f"the query is longer than {MOST_QUERY} bytes", "ask for less")
-        client = scope["client"][0] if scope.get("client") else ""
-        if not self._rates.allow(client):
-            return _problem(429, f"more than {self._rates.per_second} a second", "ask less often")
+        often = self.too_often(scope)
+        if often is not None:
+            return often
         length = given.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > MOST_BODY:
             return _problem(413, f"the body is larger than {MOST_BODY} bytes", "send less")
-        if not self._may_enter(scope, given, client):
+        if not self._may_enter(scope, given):
             return _missing_token()
         return None
+
+    def too_often(self, scope: Scope) -> Problem | None:
+        """Count a request whose like was let through, and return why it may not enter."""
+        if self._rates.allow(_client(scope)):
+            return None
+        return _problem(429, f"more than {self._rates.per_second} a second", "ask less often")
 
     def _host_is_ours(self, host: str) -> bool:
         """Refuse foreign names on loopback: a web page could have its own name point here (DNS rebinding)."""
@@ -176,21 +196,28 @@ class Guard:
         origin, host = (given.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
         return origin in self._settings.cors or urlsplit(origin).netloc == host
 
-    def _may_enter(self, scope: Scope, given: _Given, client: str) -> bool:
+    def _may_enter(self, scope: Scope, given: _Given) -> bool:
         """Ask other machines for the token; free are the page, health, and WebSockets, which ask by themselves."""
         path = scope["path"]
         free = path in _PUBLIC or path.startswith("/assets/") or scope["type"] == "websocket"
-        trusted = is_loopback(client) or has_token(given.get(b"authorization", b"").decode("latin-1"), self._settings)
+        trusted = is_loopback(_client(scope)) or has_token(
+            given.get(b"authorization", b"").decode("latin-1"), self._settings
+        )
         scope.setdefault("state", {})["trusted"] = trusted
         return free or trusted
+
+
+def _client(scope: Scope) -> str:
+    return scope["client"][0] if scope.get("client") else ""
 
 
 def _name(host: str) -> str:
     return host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
 
 
-def _extra(problem: Problem) -> dict[str, str] | None:
-    return {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "1"}}.get(problem.status)
+def refused(problem: Problem) -> Response:
+    """Return the answer to a request that may not enter."""
+    return respond(problem, {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "1"}}.get(problem.status))
 
 
 def _with_headers(send: Send) -> Send:
@@ -198,7 +225,7 @@ def _with_headers(send: Send) -> Send:
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", ()))
             own = {name.lower() for name, _ in headers}
-            message["headers"] = headers + [pair for pair in _RAW_HEADERS if pair[0] not in own]
+            message["headers"] = headers + [pair for pair in RAW_HEADERS if pair[0] not in own]
         await send(message)
 
     return sender

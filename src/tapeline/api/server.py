@@ -6,14 +6,18 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import Scope
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from tapeline.api.direct import Direct
+from tapeline.api.patience import Patient
+from tapeline.api.security import ADMITTED
 from tapeline.errors import UsageError
 
 _BACKLOG = 2048
@@ -44,6 +48,10 @@ class OneWrite:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
+    def is_closing(self) -> bool:
+        """Say whether it hangs up."""
+        return self.inner.is_closing()
+
     def write(self, data: bytes) -> None:
         """Send at the end of this turn, or now where it is much."""
         if not self._parts:
@@ -52,6 +60,11 @@ class OneWrite:
         self._size += len(data)
         if self._size > _MESSAGE:
             self._flush()
+
+    def write_now(self, data: bytes) -> None:
+        """Send at once, after what waits."""
+        self._parts.append(data)
+        self._flush()
 
     def close(self) -> None:
         """Send what waits, and hang up."""
@@ -64,12 +77,99 @@ class OneWrite:
             self.inner.write(b"".join(parts))
 
 
-class Requests(HttpToolsProtocol):
-    """Uvicorn's HTTP, which sends an answer in one piece."""
+class Requests(Patient):
+    """Uvicorn's HTTP, which sends an answer in one piece, and some without a task of their own.
+
+    What `Direct` takes waits for its body, is answered, and leaves nothing behind. Where it is not answered there, the
+    application gets it as if it had just come.
+
+    Args:
+        direct: answers what it takes at once.
+    """
+
+    def __init__(self, *args: Any, direct: Direct, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._direct = direct
+        self._body: bytes | None = None
+        """Of a request that ``direct`` takes, as far as it has come."""
+        self._again = False
+        """Whether its head is that of the last one that was let through: most clients send the same again and again."""
+        self._let_through: tuple[bytes, list[tuple[bytes, bytes]]] = (b"", [])
+        self._at_once = False
+        """Whether one was answered at once of the bytes that came last."""
+        self._answered = 0.0
+        """When the line was last idle after that, by the loop's clock."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a connection."""
-        super().connection_made(cast(asyncio.Transport, OneWrite(cast(asyncio.Transport, transport))))
+        self._out = OneWrite(cast(asyncio.Transport, transport))
+        super().connection_made(cast(asyncio.Transport, self._out))
+
+    def on_headers_complete(self) -> None:
+        """Begin with a request."""
+        self.past_head()
+        method = self.parser.get_method()
+        self._again = method == b"POST" and self._let_through == (self.url, self.headers)
+        if self._is_free() and (self._again or self._direct.takes(method, self.url, self.headers)):
+            self._body = b""
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        if self._body is None:
+            super().on_body(body)
+        else:
+            self._body += body
+
+    def on_message_complete(self) -> None:
+        """Answer a request that is wholly there."""
+        if self._body is None:
+            super().on_message_complete()
+            return
+        self.whole()
+        body, self._body = self._body, None
+        scope, usual = cast(Scope, self.scope), self.server_state.default_headers
+        answer = self._direct.answer(self.url, scope, body, usual, again=self._again)
+        if ADMITTED in scope:
+            self._let_through = (self.url, self.headers)
+        if answer is not None:
+            self._out.write_now(answer)
+            self.server_state.total_requests += 1
+            self._at_once = True
+            return
+        super().on_headers_complete()
+        super().on_body(body)
+        super().on_message_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; the timer of an idle line goes on where they were answered at once."""
+        timer, self.timeout_keep_alive_task = self.timeout_keep_alive_task, None
+        self._at_once = False
+        super().data_received(data)
+        idle = self._at_once and self._body is None and (not self.cycle or self.cycle.response_complete)
+        if idle and not self.transport.is_closing():
+            self._answered = self.loop.time()
+            self.timeout_keep_alive_task = timer or self._look_later(self.timeout_keep_alive)
+        elif timer is not None:
+            timer.cancel()
+
+    def _look_later(self, seconds: float) -> asyncio.TimerHandle:
+        return self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Hang up where nothing was answered for long, or look again."""
+        left = self._answered + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self.timeout_keep_alive_task = self._look_later(left)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _is_free(self) -> bool:
+        """Say whether nothing is still to be answered before, and an answer leaves the line open."""
+        idle = not self.cycle or self.cycle.response_complete
+        plain = self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
+        return idle and plain and not self.flow.write_paused
 
 
 class Sockets(WebSocketsSansIOProtocol):
@@ -100,7 +200,7 @@ async def serving(app: FastAPI, listening: socket.socket) -> AsyncIterator[str]:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        http=Requests,
+        http=cast(type[Requests], partial(Requests, direct=app.state.direct)),
         ws=Sockets,
         ws_max_size=_MESSAGE,
         ws_per_message_deflate=False,

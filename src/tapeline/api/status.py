@@ -34,6 +34,7 @@ async def status_of(shared: Context) -> dict[str, Any]:
             for one in held
         ],
         "latency_ms": {},
+        "anomaly_threshold": 1 - shared.settings.anomaly_rate,
         "health": "healthy",
         "reasons": ["a stored database: nothing is live"],
     }

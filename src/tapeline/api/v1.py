@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from tapeline import wire
 from tapeline.api import model_reads, monitor_reads, reads
 from tapeline.api.answers import answer, packed, told
+from tapeline.api.candle_pages import Asked, CandlePages
 from tapeline.api.context import Context, context
 from tapeline.api.params import (
     Id,
@@ -23,11 +24,17 @@ from tapeline.api.params import (
 )
 from tapeline.api.status import status_of
 from tapeline.documents import Anomaly, DeadLetter, DriftReport, Instrument, LateTrade, LiveError, Model, Page, Quality
+from tapeline.types import Timeframe
 
 router = APIRouter(prefix="/v1", tags=["v1"], dependencies=[Depends(known_parameters)])
 
 Shared = Annotated[Context, Depends(context)]
 Spanned = Annotated[Span, Depends(Span)]
+FamilyName = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_+.-]+$", max_length=64, description="Such as ridge.")]
+AnsweredTarget = Annotated[
+    Literal["direction", "direction3", "barrier", "volatility", "regime", "anomaly"],
+    Query(description="What was asked."),
+]
 
 
 @router.get("/instruments", **told(Page[Instrument], "What is stored, by instrument", 503))
@@ -47,6 +54,9 @@ async def candles(
 ) -> Response:
     """Give candles whose open_time is in [start, end), of any timeframe."""
     running = shared.hub.running(instrument, timeframe) if include_running else []
+    if not running:
+        pages: CandlePages = request.app.state.candle_pages
+        return await pages.answer(request, Asked.of(instrument, timeframe, span))
     return await answer(
         request, lambda reader: reads.candles(reader, shared.settings, instrument, timeframe, span, running)
     )
@@ -80,10 +90,12 @@ async def predictions(
     request: Request,
     span: Spanned,
     instrument: OptionalInstrument = None,
-    model: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_+.-]+$", max_length=64)] = None,
+    timeframe: TimeframeName | None = None,
+    model: FamilyName = None,
 ) -> Response:
     """Give predictions whose as_of is in [start, end), with what came of them."""
-    return await answer(request, lambda reader: model_reads.predictions(reader, instrument, model, span))
+    chosen = {"timeframe": _grid(timeframe), "model": model}
+    return await answer(request, lambda reader: model_reads.predictions(reader, span, instrument, **chosen))
 
 
 @router.get("/predictions/{id}", **told(wire.Prediction, "The prediction", 404, 503))
@@ -98,7 +110,33 @@ async def explain(request: Request, shared: Shared, id: Id) -> Response:
     return await answer(request, lambda reader: model_reads.explanation(reader, shared.settings, id))
 
 
-@router.get("/models", **told(Page[Model], "Models by name, the newest first", 503))
+@router.get("/answers", **told(Page[wire.Answer], "Answers in order of as_of", 404, 503))
+async def answers(
+    request: Request,
+    span: Spanned,
+    instrument: OptionalInstrument = None,
+    timeframe: TimeframeName | None = None,
+    target: AnsweredTarget | None = None,
+    model: FamilyName = None,
+) -> Response:
+    """Give what models of other targets than return and direction said, as_of in [start, end)."""
+    chosen = {"timeframe": _grid(timeframe), "target": target, "model": model}
+    return await answer(request, lambda reader: model_reads.answers(reader, span, instrument, **chosen))
+
+
+@router.get("/answers/{id}", **told(wire.Answer, "The answer", 404, 503))
+async def one_answer(request: Request, id: Id) -> Response:
+    """Give one answer."""
+    return await answer(request, lambda reader: model_reads.answer(reader, id))
+
+
+@router.get("/answers/{id}/explain", **told(dict[str, Any], "What the model saw, and why it said it", 404, 503))
+async def explain_answer(request: Request, shared: Shared, id: Id) -> Response:
+    """Recompute one answer from the tape, and tell why."""
+    return await answer(request, lambda reader: model_reads.explanation(reader, shared.settings, id))
+
+
+@router.get("/models", **told(Page[Model], "Models by name, the newest first", 404, 503))
 async def models(request: Request, instrument: OptionalInstrument = None) -> Response:
     """List the registered models."""
     return await answer(request, lambda reader: model_reads.models(reader, None, instrument))
@@ -178,3 +216,8 @@ async def anomalies(
 async def status(request: Request, shared: Shared) -> Response:
     """Tell how the process is: venues, instruments, latency, queue, memory, health."""
     return packed(request, await status_of(shared))
+
+
+def _grid(timeframe: str | None) -> str | None:
+    """Return a timeframe as it is stored: ``60s`` is ``1m``."""
+    return None if timeframe is None else str(Timeframe.parse(timeframe))

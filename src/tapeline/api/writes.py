@@ -17,6 +17,7 @@ from tapeline.api.problems import NotReady
 from tapeline.api.security import forbid, may_write
 from tapeline.documents import Done, SqlAnswer
 from tapeline.errors import UnknownName, UsageError
+from tapeline.query import known
 from tapeline.registry import Registry
 
 router = APIRouter(prefix="/v1", tags=["v1"], dependencies=[Depends(known_parameters)])
@@ -69,8 +70,8 @@ async def promote(request: Request, shared: Shared, name: ModelName) -> Response
 )
 async def rollback(shared: Shared, name: ModelName) -> Response:
     """Let the champion before the present one answer again."""
-    known = await shared.read(lambda reader: {entry.name for entry in Registry(reader).entries()})
-    if name not in known:
+    names = await shared.read(lambda reader: {entry.name for entry in Registry(reader).entries()})
+    if name not in names:
         raise UnknownName(f"model {name}", "is not registered", expected="a name of GET /v1/models", was=name)
     version = await _live(shared).rollback(name)
     return _done(Done("rolled back", name, version if isinstance(version, str) else None))
@@ -86,7 +87,9 @@ async def heal(
     shared: Shared, instrument: Annotated[str, Path(pattern=r"^[A-Z0-9][A-Z0-9._:-]*\.[A-Z0-9]+$", max_length=64)]
 ) -> Response:
     """Ask the venue for the trades that are missing."""
-    await _live(shared).heal(instrument)
+    process = _live(shared)
+    await shared.read(lambda reader: known(reader, instrument))
+    await process.heal(instrument)
     return _done(Done("healing", instrument))
 
 

@@ -39,7 +39,7 @@ class Scaler:
 
     def apply(self, rows: Float) -> Float:
         """Return the standardised rows (n x k), each number by the same elementwise operations."""
-        return np.clip((rows - self.mean) / self.scale, -_LIMIT, _LIMIT)
+        return np.minimum(np.maximum((rows - self.mean) / self.scale, -_LIMIT), _LIMIT)
 
     def state(self) -> State:
         """Return mean and scale as plain values; the scale of a constant input is null."""
@@ -107,12 +107,14 @@ class _Linear(Model):
         """
         if self.scaler is None or self.weights is None:
             raise InputError(f"model {self.name}", "has learnt nothing", expected="fit or load first", was="neither")
-        added = self.scaler.apply(rows) * self.weights
-        return np.concatenate((np.full((len(rows), 1), self.base), added), axis=1)
+        terms = np.empty((len(rows), len(self.weights) + 1))
+        terms[:, 0] = self.base
+        np.multiply(self.scaler.apply(rows), self.weights, out=terms[:, 1:])
+        return terms
 
     def scores(self, rows: Float) -> Float:
         """Return base + sum of weight * standardised input (n)."""
-        total: Float = np.cumsum(self._terms(rows), axis=1)[:, -1]
+        total: Float = self._terms(rows).cumsum(axis=1)[:, -1]
         return total
 
     def explain(self, row: Float) -> Explanation:

@@ -27,7 +27,11 @@ def _add_answers(connection: Connection) -> None:
     connection.execute(table_sql("answers"))
 
 
-MIGRATIONS: Sequence[Migration] = (_add_answers,)
+def _add_shadow_answers(connection: Connection) -> None:
+    connection.execute(table_sql("shadow_answers"))
+
+
+MIGRATIONS: Sequence[Migration] = (_add_answers, _add_shadow_answers)
 """The steps from version 1 on; step i leads from version i + 1 to i + 2."""
 
 _TYPES = {

@@ -81,6 +81,21 @@ _PREDICTION = {
     "feature_version": _TEXT,
     "row_hash": _TEXT,
 }
+_ANSWER = {
+    "id": _TEXT,
+    "instrument": _TEXT,
+    "timeframe": _TEXT,
+    "target": _TEXT,
+    "made_at": _INT,
+    "as_of": _INT,
+    "horizon": _INT,
+    "said": pa.list_(_REAL),
+    "model": _TEXT,
+    "model_version": _TEXT,
+    "feature_set": _TEXT,
+    "feature_version": _TEXT,
+    "row_hash": _TEXT,
+}
 
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
@@ -139,29 +154,9 @@ KINDS: Mapping[str, Kind] = {
             ("feature_set", "version"),
         ),
         Kind("predictions", _schema(**_PREDICTION), ("id",), "as_of", "made_at", ("as_of", "id")),
-        Kind(
-            "answers",
-            _schema(
-                id=_TEXT,
-                instrument=_TEXT,
-                timeframe=_TEXT,
-                target=_TEXT,
-                made_at=_INT,
-                as_of=_INT,
-                horizon=_INT,
-                said=pa.list_(_REAL),
-                model=_TEXT,
-                model_version=_TEXT,
-                feature_set=_TEXT,
-                feature_version=_TEXT,
-                row_hash=_TEXT,
-            ),
-            ("id",),
-            "as_of",
-            "made_at",
-            ("as_of", "id"),
-        ),
+        Kind("answers", _schema(**_ANSWER), ("id",), "as_of", "made_at", ("as_of", "id")),
         Kind("shadow_predictions", _schema(**_PREDICTION), ("id",), "as_of", "made_at", ("as_of", "id")),
+        Kind("shadow_answers", _schema(**_ANSWER), ("id",), "as_of", "made_at", ("as_of", "id")),
         Kind(
             "gaps",
             _schema(instrument=_TEXT, first_missing=_INT, last_missing=_INT, status=_TEXT),

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from tapeline.errors import BrokenInvariant, StoreLocked, StoreUnavailable, UnreadableFile
 from tapeline.stores import _duckdb_schema as schema
 from tapeline.stores._conform import SCANNED, Question, conform, kind_named, one_per_key
+from tapeline.stores._duckdb_changes import Changes
 from tapeline.stores._duckdb_checkpoints import Checkpoints
 from tapeline.stores._duckdb_errors import translated
 from tapeline.stores._duckdb_keys import Keys, Spans, distinct
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 _OPEN: WeakValueDictionary[str, DuckDBStore] = WeakValueDictionary()
 _BLOCK = 1 << 16
-_PATIENCE = 16
+_PATIENCE = 4
 """A commit merges the log itself after all where it has become so many times too large."""
 
 
@@ -72,6 +73,7 @@ class DuckDBStore:
         self.read_only = read_only
         self._where = f"database {self.path}"
         self._closed = True
+        self.changes = Changes()
         self._checkpoints: Checkpoints | None = None
         self._making_reader = threading.Lock()
         self._in_transaction = False
@@ -132,9 +134,11 @@ class DuckDBStore:
             with translated(self._where):
                 self._connection.execute("COMMIT")
             done = True
+            self.changes.commit()
         finally:
             self._in_transaction = False
             if not done:
+                self.changes.roll_back()
                 self._roll_back()
             elif self._checkpoints is not None:
                 self._checkpoints.look()
@@ -155,6 +159,7 @@ class DuckDBStore:
         if not len(given):
             return 0
         with self._writing(), translated(self._where):
+            self.changes.note(kind, given)
             if kind not in SCANNED:
                 return self._insert(known, one_per_key(known, given, last=False), "INSERT OR IGNORE")
             fresh, spans = distinct(known, given, last=False)
@@ -167,6 +172,7 @@ class DuckDBStore:
         if not len(given):
             return
         with self._writing(), translated(self._where):
+            self.changes.note(kind, given)
             if kind not in SCANNED:
                 self._insert(known, one_per_key(known, given, last=True), "INSERT OR REPLACE")
                 return
@@ -180,6 +186,7 @@ class DuckDBStore:
         """Remove an instrument's rows in [start, end) of the kind's time, where columns equal; return how many."""
         where, values = where_sql(Question(kind_named(kind), instrument, start, end, equal=equal))
         with self._writing(), translated(self._where):
+            self.changes.note_deleted(kind, instrument, start=start)
             return first_number(self._connection, f"DELETE FROM {kind}{where}", values)
 
     def read(
@@ -279,6 +286,7 @@ class DuckDBStore:
         """Release the file. Idempotent."""
         if not self._closed:
             self._closed = True
+            self.changes.close()
             if self._checkpoints is not None:
                 self._checkpoints.close()
             with translated(self._where), self._making_reader:
@@ -316,6 +324,8 @@ class DuckDBStore:
         if not len(rows):
             return 0
         self._keys.advance(kind, spans)
+        if self._checkpoints is not None and kind.name == "trades":
+            self._checkpoints.added(len(rows))
         return self._insert(kind, rows, "INSERT")
 
 

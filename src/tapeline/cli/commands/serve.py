@@ -17,6 +17,7 @@ def command(invocation: Invocation, host: str | None, port: int | None) -> int:
     Nothing is live and nothing is changed: `tapeline up` does that.
     """
     import asyncio
+    import gc
     import signal
 
     from tapeline.api.app import create_app
@@ -30,11 +31,13 @@ def command(invocation: Invocation, host: str | None, port: int | None) -> int:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        with invocation.store() as store:
+        with invocation.store(through=False) as store:
             app = create_app(store.reader, Hub(), None, settings)
             async with serving(app, listen(settings.host, settings.port)) as address:
+                gc.freeze()  # what a start has made stays: looking through it again would stop all else for long
                 click.echo(f"{address} (stop with Ctrl-C)")
                 await stop.wait()
+                gc.unfreeze()
 
     asyncio.run(serve())
     return 0
