@@ -78,6 +78,7 @@ bench-smoke: $(VENV)/.ready-test ## Every bench once and small; leaves bench/res
 	for file in $(BENCHES); do echo "== $$file"; $(BIN)/python $$file --smoke; done
 
 chaos: $(VENV)/.ready-test ## Long random kills and faults
+	@ls /usr/lib/*/faketime/libfaketimeMT.so.1 > /dev/null 2>&1 || (apt-get update -q && apt-get install -q -y --no-install-recommends faketime)
 	$(BIN)/pytest -m chaos -o faulthandler_timeout=0 $(ARGS)
 
 docs: $(VENV)/.ready-docs ## Build the documentation into site/, strictly

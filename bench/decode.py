@@ -101,13 +101,13 @@ def _check(exchange: Exchange, messages: Sequence[bytes], trades: int) -> None:
 
 def _frames(exchange: Exchange, messages: Sequence[bytes]) -> list[Frame]:
     """Make frames of about ``BATCH`` trades, as ingest does of all messages that have come."""
-    frames = []
+    frames: list[Frame] = []
     each = BATCH // len(exchange.parse(messages[0], 1))
     for first in range(0, len(messages), each):
         events = [event for message in messages[first : first + each] for event in exchange.parse(message, 1)]
         trades = [event for event in events if isinstance(event, Trade)]
-        raws, received = [one.raw for one in trades], [one.ts_init for one in trades]
-        frames.append(judge(trades[0].instrument, "bench", raws, received)[0])
+        names, raws, received, *_ = zip(*trades, strict=True)
+        frames += judge(names, "bench", raws, received)[0]
     return frames
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Self
 
@@ -48,6 +48,11 @@ class Intervals:
             self._spans[-1, 1] = last
         else:
             self._spans = _merged(np.vstack([self._spans, np.array([[first, last]], np.int64)]))
+
+    def add_spans(self, spans: Sequence[tuple[int, int]]) -> None:
+        """Add the ids of many intervals, in any order, at once."""
+        if spans:
+            self._spans = _merged(np.vstack([self._spans, np.array(spans, np.int64)]))
 
     def end_of(self, value: int) -> int | None:
         """Return the last id of the interval that holds ``value``, None if none does."""

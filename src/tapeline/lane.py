@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tapeline.intervals import Intervals
 from tapeline.pipeline import Pipeline
 from tapeline.tape import TapeInfo
 from tapeline.types import Counters, GapStatus
@@ -25,15 +26,16 @@ Span = tuple[int, int]
 class Lane:
     """One instrument under way: its pipeline, and what is known of its tape.
 
-    ``gaps`` are the missing ids as stored, ``unhealable`` those that the venue cannot give, ``given_up`` all that were
-    ever given up, each as (first, last). In ``bulk`` trades are kept without folding them: the whole tape
-    is folded afterwards.
+    ``gaps`` are the missing ids as stored, and ``healed`` those that were missing once; ``unhealable`` are those that
+    the venue cannot give, ``given_up`` all that were ever given up, each as (first, last). In ``bulk`` trades are kept
+    without folding them: the whole tape is folded afterwards.
     """
 
     tape: TapeInfo
     pipeline: Pipeline
     decisions: int = 0
     gaps: dict[Span, GapStatus] = field(default_factory=dict)
+    healed: Intervals = field(default_factory=Intervals)
     unhealable: list[Span] = field(default_factory=list)
     given_up: list[Span] = field(default_factory=list)
     stale: str = ""

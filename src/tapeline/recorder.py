@@ -6,7 +6,7 @@ and what is stored is always what the pipeline gave.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from tapeline.clock import Clock, format_duration, parse_duration
 from tapeline.config import Settings
 from tapeline.errors import UsageError
 from tapeline.features import FeatureSet
-from tapeline.intervals import Intervals, overlaps, without
+from tapeline.intervals import overlaps, without
 from tapeline.lane import STALE, WHOLE, Lane, Span
 from tapeline.pipeline import Layout, Outputs, Pipeline, described
 from tapeline.stores import rows
@@ -165,6 +165,7 @@ class Recorder:
         lane.given_up = sorted(given_up)
         gaps = self.about(tape.instrument, "gaps")
         lane.gaps = {_span(gap): GapStatus(gap["status"]) for gap in gaps if gap["status"] != GapStatus.HEALED}
+        lane.healed.add_spans([_span(gap) for gap in gaps if gap["status"] == GapStatus.HEALED])
         lane.unhealable = [span for span, status in lane.gaps.items() if status is GapStatus.UNHEALABLE]
         stored = self.about(tape.instrument, "states")
         mark, layout = stored[0]["layout"].rsplit("/", 1) if stored else (WHOLE, lane.pipeline.layout.hash)
@@ -274,21 +275,17 @@ class Recorder:
             return None
         filled = list(without(list(lane.gaps), spans))
         healed = filled if healing else list(overlaps(filled, lane.given_up))
-        table = self._gap_rows(lane.tape.instrument, healed, holes)
-        self.store.delete("gaps", lane.tape.instrument)
-        self.store.upsert("gaps", rows.from_dicts("gaps", *table))
+        stored = _all_gaps(lane)
+        lane.healed.add_spans(healed)
         lane.gaps = holes
-        return table
-
-    def _gap_rows(self, name: str, healed: list[Span], holes: dict[Span, GapStatus]) -> list[dict[str, Any]]:
-        """Return all gaps of an instrument as rows; what was healed in pieces is one."""
-        stored = self.store.read("gaps", instrument=name).to_pylist()
-        whole = Intervals()
-        for span in healed + [_span(row) for row in stored if row["status"] == GapStatus.HEALED]:
-            whole.add_span(*span)
-        gaps = [*((span, GapStatus.HEALED) for span in whole.spans()), *holes.items()]
-        names = ("instrument", "first_missing", "last_missing", "status")
-        return [dict(zip(names, (name, *span, status.value), strict=True)) for span, status in sorted(gaps)]
+        gaps = _all_gaps(lane)
+        if stored.keys() <= gaps.keys():
+            changed = {span: status for span, status in gaps.items() if stored.get(span) is not status}
+        else:
+            changed = gaps
+            self.store.delete("gaps", lane.tape.instrument)
+        self.store.upsert("gaps", rows.from_dicts("gaps", *_gap_rows(lane, changed)))
+        return _gap_rows(lane, gaps)
 
     def write_sets(self) -> None:
         """Write the definitions of the feature sets in use."""
@@ -320,6 +317,17 @@ class Recorder:
                     self.feed(lane, Decision(lane.tape.instrument, DecisionKind.GIVE_UP, first - 1, last))
                 self.write_state(lane)
         return len(gaps)
+
+
+def _all_gaps(lane: Lane) -> dict[Span, GapStatus]:
+    """Return all gaps of a lane, in order; what was healed in pieces is one."""
+    healed = dict.fromkeys(lane.healed.spans(), GapStatus.HEALED)
+    return dict(sorted([*healed.items(), *lane.gaps.items()]))
+
+
+def _gap_rows(lane: Lane, gaps: Mapping[Span, GapStatus]) -> list[dict[str, Any]]:
+    names = ("instrument", "first_missing", "last_missing", "status")
+    return [dict(zip(names, (lane.tape.instrument, *span, status.value), strict=True)) for span, status in gaps.items()]
 
 
 def _span(gap: dict[str, Any]) -> Span:

@@ -91,14 +91,18 @@ class Up:
     Args:
         db: the database.
         url: of the venue.
+        more: settings and other variables of its environment.
     """
 
-    def __init__(self, db: Path, url: str) -> None:
+    def __init__(self, db: Path, url: str, **more: str) -> None:
         self.output = db.with_suffix(".out")
         words = tapeline("--db", str(db), "up", INSTRUMENT, "--headless", "--port", "0")
         with self.output.open("w") as file:
             self.process = subprocess.Popen(
-                words, stdout=file, stderr=subprocess.STDOUT, env=os.environ | SETTINGS | {"TAPELINE_KRAKEN_URL": url}
+                words,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=os.environ | SETTINGS | {"TAPELINE_KRAKEN_URL": url} | more,
             )
 
     def __enter__(self) -> Up:

@@ -166,7 +166,13 @@ class Storm:
         await self._stack.enter_async_context(self.writer)
         followed = [(venue.place, [venue.instrument]) for venue in self.venues.values()]
         self.ingest = Ingest(
-            followed, self.writer, clock=self.clock, bounds=self._bounds, seed=self._seed, live=self.writer.live
+            followed,
+            self.writer,
+            clock=self.clock,
+            bounds=self._bounds,
+            seed=self._seed,
+            live=self.writer.live,
+            shown=self.writer.shown,
         )
         self._tasks = [asyncio.create_task(self.ingest.run()), asyncio.create_task(self._blow())]
         for task in self._tasks:
@@ -199,18 +205,22 @@ class Storm:
                 task.result()
 
     async def _until(self, done: Callable[[], Awaitable[bool]], moved: asyncio.Event, what: str) -> None:
-        """Wait until something is done; it is looked at whenever something has moved."""
+        """Wait until something is done, as long as healing goes on; it is looked at whenever something has moved."""
+        loop, healed = asyncio.get_running_loop(), -1
         try:
-            async with asyncio.timeout(self._longest):
+            async with asyncio.timeout(self._longest) as timer:
                 while True:
                     moved.clear()
                     if await done():
                         return
                     self._look()
+                    before, healed = healed, sum(one.healed for one in self.ingest.statuses)
+                    if healed > before:
+                        timer.reschedule(loop.time() + self._longest)
                     await moved.wait()
         except TimeoutError:
             told = "\n".join(str(status) for status in self.ingest.statuses)
-            raise AssertionError(f"{what} did not happen in {self._longest:g} s\n{told}") from None
+            raise AssertionError(f"{what} did not happen, and nothing healed for {self._longest:g} s\n{told}") from None
 
     def status(self, name: str) -> Status:
         return next(one for one in self.ingest.statuses if one.venue == name.upper())
@@ -226,6 +236,14 @@ class Storm:
             return self.status(name).state is State.STOPPED
 
         await self._until(done, self._blown, f"the end of {name}")
+
+    async def live(self, name: str) -> None:
+        """Wait until trades come, and nothing is missing."""
+
+        async def done() -> bool:
+            return self.status(name).state is State.LIVE
+
+        await self._until(done, self._blown, f"{name} live")
 
     async def begin(self, *names: str) -> None:
         """Wait until tapes have begun: how much of the past a new one gets is no promise."""
@@ -256,8 +274,9 @@ class Storm:
         for venue in self.venues.values():
             venue.spells.spared = _AT_LAST
         await self.blow(_CALM)
-        for name, venue in self.venues.items():
+        for venue in self.venues.values():
             venue.market.end = venue.server.now()
+        for name, venue in self.venues.items():
 
             async def done(venue: Venue = venue) -> bool:
                 return await self._reached(venue)
@@ -265,6 +284,8 @@ class Storm:
             await self._until(done, self._blown, f"all of {name}")
 
     async def _reached(self, venue: Venue) -> bool:
+        if self.writer.keeper.facts[venue.instrument].pending and venue.place.feed.contiguous:
+            return False
         standing = await self.writer.standing(venue.instrument)
         newest = venue.truth().take(slice(-1, None))
         if not venue.place.feed.contiguous:

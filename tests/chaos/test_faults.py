@@ -114,3 +114,17 @@ async def test_what_a_venue_refuses_stops_with_its_reason_and_the_others_go_on(
         await storm.stopped(venue)
         assert says in storm.status(venue).reason
         await storm.begin(*others)
+
+
+@pytest.mark.services
+async def test_a_venue_that_says_goodbye_leaves_nothing_to_heal(tmp_path: Path) -> None:
+    async with Storm(tmp_path, {"shutdown": 0.2}, SEED, ["binance"], speed=2.0) as storm:
+        await storm.begin("binance")
+        await storm.live("binance")
+        requests = storm.status("binance").requests
+        await storm.rage(20.0)
+        assert storm.struck("shutdown")
+        assert storm.status("binance").connects > 1
+        assert storm.status("binance").requests == requests
+        await storm.calm()
+    check(storm)

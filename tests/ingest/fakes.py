@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Set
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
@@ -97,11 +97,15 @@ class MemorySink:
         )
         return Standing(instrument, newest, _stamp(rows, newest), missing)
 
-    async def give_up(self, missing: Missing) -> None:
+    async def drained(self) -> None:
+        """All is committed at once."""
+
+    async def give_up(self, *missing: Missing) -> None:
         self._check()
-        self.given_up.append(missing)
-        for part in self.ledger(missing.instrument).give_up(missing.first, missing.last).released:
-            self.order.setdefault(missing.instrument, []).extend(part.frame.trade_id.tolist())
+        self.given_up += missing
+        for gap in missing:
+            for part in self.ledger(gap.instrument).give_up(gap.first, gap.last).released:
+                self.order.setdefault(gap.instrument, []).extend(part.frame.trade_id.tolist())
 
     def ids(self, instrument: str = BTC) -> list[int]:
         return sorted(self.kept.get(instrument, {}))
@@ -150,12 +154,14 @@ class FakeKraken:
 
     async def say(self, message: str | bytes, symbol: str = "BTC/USD") -> None:
         for socket in list(self.subscribed.get(symbol, ())):
-            await socket.send(message, text=True)
+            with suppress(websockets.ConnectionClosed):
+                await socket.send(message, text=True)
 
     async def heard(self) -> None:
         """Wait until all that was said has reached the other end: it answers a ping after what came before."""
         for socket in list(self.sockets):
-            await (await socket.ping())
+            with suppress(websockets.ConnectionClosed):
+                await (await socket.ping())
 
     @staticmethod
     def message(symbol: str, rows: list[tuple[int, int, str, str, int]], kind: str = "update") -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.ingest.conftest import Start
+from tests.ingest.conftest import Running, Start
 from tests.ingest.fakes import BOUNDS, BTC, ETH, NOW, FakeKraken, MemorySink, place, until
 
 from tapeline.clock import SECOND
@@ -156,13 +156,70 @@ async def test_a_huge_message_is_named_and_the_connection_begins_anew(
     assert "expected at most 10000 bytes" in sink.dead[0].reason
 
 
-async def test_a_goodbye_is_followed_by_a_new_connection(kraken: FakeKraken, sink: MemorySink, start: Start) -> None:
-    running = start(silence=600.0)
+PATIENT = replace(BOUNDS, linger=2.0, settle=2.0)
+"""With time for what two sockets say to come in another order, as usual."""
+GOODBYE = '{"channel":"status","type":"update","data":[{"system":"maintenance"}]}'
+
+
+async def _live(kraken: FakeKraken, sink: MemorySink, running: Running) -> list[int]:
+    """Wait until trades are live and nothing is fetched any more; return their ids."""
     await until(lambda: running.live.get(BTC))
-    await kraken.say('{"channel":"status","type":"update","data":[{"system":"maintenance"}]}')
-    ids = kraken.trade(count=3)
+    ids = await kraken.push(count=3)
+    await until(lambda: sink.ids() == ids and running.status.state is State.LIVE)
+    kraken.asked.clear()
+    return ids
+
+
+async def test_after_a_goodbye_another_connection_takes_over_and_nothing_is_to_be_healed(
+    kraken: FakeKraken, sink: MemorySink, start: Start
+) -> None:
+    running = start(silence=600.0, bounds=PATIENT)
+    ids = await _live(kraken, sink, running)
+    (old,) = kraken.sockets
+    await kraken.say(GOODBYE)
+    while old in kraken.sockets:
+        ids += await kraken.push()
+        await kraken.heard()
+    for _ in range(5):
+        ids += await kraken.push()
+        await kraken.heard()
+    await until(lambda: sink.order[BTC] == ids)
+    assert kraken.connects == running.status.connects == 2
+    assert running.live[BTC]
+    assert kraken.asked == []
+    assert running.status.healed == 0
+
+
+async def test_a_connection_is_replaced_before_it_becomes_too_old(
+    kraken: FakeKraken, sink: MemorySink, start: Start
+) -> None:
+    at = place(kraken, silence=600.0)
+    running = start(at=replace(at, feed=replace(at.feed, lifetime=0.5)), bounds=PATIENT)
+    ids = await _live(kraken, sink, running)
+    connects = running.status.connects
+    await until(lambda: running.status.connects >= connects + 2 and len(kraken.sockets) == 1)
+    ids += await kraken.push()
+    await until(lambda: sink.order[BTC] == ids)
+    assert kraken.asked == []
+
+
+async def test_where_no_second_connection_can_be_had_the_first_one_goes_on_to_its_end(
+    kraken: FakeKraken, sink: MemorySink, start: Start
+) -> None:
+    running = start(silence=600.0)
+    ids = await _live(kraken, sink, running)
+    kraken.mute.add("BTC/USD")
+    await kraken.say(GOODBYE)
+    await until(lambda: "closes" in running.status.reason)
+    ids += await kraken.push()
     await until(lambda: sink.ids() == ids)
-    assert kraken.connects == 2
+    assert running.status.state is State.LIVE
+    ids += kraken.trade(count=3)
+    kraken.mute.clear()
+    for socket in list(kraken.sockets):
+        socket.transport.abort()
+    await until(lambda: sink.ids() == ids)
+    assert running.status.healed >= 1
 
 
 async def test_what_is_no_trade_to_us_is_counted_by_kind(kraken: FakeKraken, sink: MemorySink, start: Start) -> None:

@@ -199,3 +199,21 @@ async def test_too_many_live_trades_do_not_wait_for_the_past(
     await kraken.push(count=4)
     await until(sink.ids)
     assert "came first" in running.status.notes[BTC]
+
+
+async def test_a_venue_that_says_nothing_in_the_middle_is_not_believed_to_have_no_more(
+    kraken: FakeKraken, sink: MemorySink, start: Start
+) -> None:
+    kraken.snapshot, kraken.page = 0, 10
+    running = start()
+    await until(lambda: running.live.get(BTC))
+    ids = await kraken.push(count=2)
+    await until(lambda: sink.ids() == ids)
+    ids += kraken.trade(count=50)
+    answers = iter([None, None, ANSWERS["zero rows"], ANSWERS["zero rows"]])
+    kraken.rest = lambda path, params: next(answers, None)
+    for socket in kraken.sockets:
+        socket.transport.abort()
+    await until(lambda: not running.live[BTC])
+    await until(lambda: running.live[BTC])
+    assert sink.ids() == ids

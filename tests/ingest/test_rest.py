@@ -10,10 +10,11 @@ import httpx
 import pytest
 from tests.ingest.fakes import BOUNDS, FakeKraken, place
 
+from tapeline.clock import SECOND
 from tapeline.errors import VenueBusy, VenueRefused
 from tapeline.exchanges.base import Request, Walk
 from tapeline.ingest.bounds import Bounds
-from tapeline.ingest.rest import Rest
+from tapeline.ingest.rest import Rest, Shown, unnoticed
 
 Answer = Callable[[httpx.Request], httpx.Response]
 ASK = Request("/0/public/Trades", {"pair": "XBTUSD", "since": "0"})
@@ -33,10 +34,10 @@ class Body(httpx.AsyncByteStream):
             yield part
 
 
-def _rest(answer: Answer, bounds: Bounds = BOUNDS) -> Rest:
+def _rest(answer: Answer, bounds: Bounds = BOUNDS, shown: Shown = unnoticed) -> Rest:
     fake, client = FakeKraken(), httpx.AsyncClient(transport=httpx.MockTransport(answer))
     fake.url = "venue.invalid"
-    return Rest(place(fake), bounds=bounds, random=Random(1), client=client)
+    return Rest(place(fake), bounds=bounds, random=Random(1), client=client, shown=shown)
 
 
 async def test_trouble_that_passes_is_waited_out() -> None:
@@ -89,3 +90,23 @@ async def test_a_walk_that_leads_nowhere_ends() -> None:
     with pytest.raises(VenueBusy, match="led nowhere"):
         await anext(rest.pages(walk()))
     assert rest.requests == 200
+
+
+@pytest.mark.parametrize(
+    ("date", "told"),
+    [("Sun, 06 Nov 1994 08:49:37 GMT", [784_111_777 * SECOND]), ("soon", []), ("", []), ("Fri, 99 Nov 9999 GMT", [])],
+)
+async def test_an_answer_shows_the_time_of_the_venue(date: str, told: list[int]) -> None:
+    shown: list[int] = []
+    rest = _rest(lambda request: httpx.Response(200, headers={"Date": date}, content=GOOD), shown=shown.append)
+    await rest.get(ASK)
+    assert shown == told
+
+
+async def test_a_venue_that_stays_closed_is_not_waited_for() -> None:
+    rest = _rest(
+        lambda request: httpx.Response(429, headers={"Retry-After": "7200"}), replace(BOUNDS, gap_timeout=60.0)
+    )
+    with pytest.raises(VenueBusy, match=r"asks us to stay away: expected at most 60 s"):
+        await rest.get(ASK)
+    assert rest.requests == 1

@@ -209,6 +209,7 @@ class Feed:
         silence: seconds without any message after which the connection is stale.
         keepalive: a message to send every ``keepalive_every`` seconds; empty where none is needed.
         goodbyes: kinds of `Ignored` by which the venue says that it will close.
+        lifetime: seconds after which the venue closes a connection; 0: it may live for ever.
         max_instruments: how many one connection takes.
         instruments: what is followed where the user names none.
     """
@@ -229,6 +230,7 @@ class Feed:
     keepalive: bytes = b""
     keepalive_every: float = 0.0
     goodbyes: frozenset[str] = frozenset()
+    lifetime: float = 0.0
     max_instruments: int = 200
     instruments: tuple[str, ...] = ()
 

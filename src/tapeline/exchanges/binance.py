@@ -237,6 +237,7 @@ _FEED = Feed(
     keepalive=b'{"method":"LIST_SUBSCRIPTIONS","id":"alive"}',
     keepalive_every=15.0,
     goodbyes=frozenset({"serverShutdown"}),
+    lifetime=86_400.0,
     max_instruments=1024,
     instruments=tuple(f"{coin}-USDT.BINANCE" for coin in _COINS),
 )

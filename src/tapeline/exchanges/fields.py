@@ -24,7 +24,8 @@ Seconds = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID // 1_000_000_000)]
 _UNREADABLE = (msgspec.DecodeError, RecursionError, ValueError)
 _NAME = re.compile(r"[A-Z0-9][A-Z0-9._:/-]*\.[A-Z0-9]+")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
-_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)", re.ASCII)
+_SECONDS = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", re.ASCII)
+_FRACTION = re.compile(r"(?:\.(\d{1,9}))?(?:Z|\+00:00)", re.ASCII)
 
 QUOTES = tuple(
     re.findall(
@@ -156,12 +157,22 @@ def rfc3339_ns(text: str) -> int:
     >>> rfc3339_ns("2021-04-17T16:43:37.089723Z")
     1618677817089723000
     """
-    match = _RFC3339.fullmatch(text)
+    micros = text[20:-1]
+    if len(micros) == 6 and micros.isdecimal() and micros.isascii() and text[19] == "." and text[-1] == "Z":
+        return _whole_seconds(text[:19]) + int(micros) * 1_000  # as most are: half as long as the expression takes
+    match = _FRACTION.fullmatch(text, 19)
     if not match:
-        raise ValueError(f"not an RFC 3339 time in UTC: {text[:40]!r}")
-    return _whole_seconds(match[1]) * 1_000_000_000 + int((match[2] or "").ljust(9, "0"))
+        raise _no_time(text)
+    return _whole_seconds(text[:19]) + int((match[1] or "").ljust(9, "0"))
 
 
 @lru_cache(maxsize=1 << 10)
 def _whole_seconds(text: str) -> int:
-    return int(datetime.fromisoformat(f"{text.replace(' ', 'T')}+00:00").timestamp())
+    """Return ns of whole seconds: most trades are of the same second as the one before."""
+    if not _SECONDS.fullmatch(text):
+        raise _no_time(text)
+    return int(datetime.fromisoformat(f"{text.replace(' ', 'T')}+00:00").timestamp()) * 1_000_000_000
+
+
+def _no_time(text: str) -> ValueError:
+    return ValueError(f"not an RFC 3339 time in UTC: {text[:40]!r}")

@@ -71,7 +71,7 @@ class Standing:
 
 
 class Sink(Protocol):
-    """Keep what ingest delivers. All three wait until everything delivered before has been committed or refused."""
+    """Keep what ingest delivers. `standing` and `give_up` wait until all delivered before was committed or refused."""
 
     async def take(self, delivery: Delivery) -> None:
         """Queue a delivery; waits while the queue is full, so that a slow disk slows the socket.
@@ -80,11 +80,14 @@ class Sink(Protocol):
             StoreUnavailable: nothing can be kept now; ingest closes its sockets and heals later.
         """
 
+    async def drained(self) -> None:
+        """Wait until nothing waits to be committed, for a moment at most: to read on meanwhile slows the commit."""
+
     async def standing(self, instrument: str) -> Standing:
         """Return where an instrument stands once everything taken before is committed."""
 
-    async def give_up(self, missing: Missing) -> None:
-        """Decide that the venue cannot give these ids any more."""
+    async def give_up(self, *missing: Missing) -> None:
+        """Decide that the venue cannot give these ids of an instrument any more."""
 
 
 class State(StrEnum):

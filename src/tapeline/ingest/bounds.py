@@ -24,7 +24,7 @@ class Bounds:
         backoff: the longest first wait between two attempts; it doubles with each failure.
         backoff_cap: the longest wait of all.
         steady: a connection that lasted so long makes the next wait a first one.
-        gap_timeout: a gap of which nothing came for so long is given up.
+        gap_timeout: a gap of which nothing came in so long of asking is given up.
         max_ahead: a live trade stamped further ahead of its receipt is set aside.
         backfill: how much of the past is asked for an instrument that is new.
         rest: for one REST answer.

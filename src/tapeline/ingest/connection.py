@@ -1,5 +1,8 @@
 """One connection: connect -> [login] -> subscribe -> prove each symbol -> live -> stale -> reconnect -> heal -> live.
 
+Where the end of its socket is known before (a goodbye, an age that a venue allows) another one is connected, subscribed
+and proven beside it first; then the old one is left, and nothing was missed.
+
 It never ends by itself but where the venue refuses it for good. Whatever else happens (a close, silence, a store that
 can take nothing), its socket is closed, it waits, and it begins anew; what was missed is healed. The store is asked
 first where each tape ends: while it cannot answer, the venue is left alone.
@@ -8,7 +11,7 @@ first where each tape ends: while it cannot answer, the venue is left alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -31,6 +34,8 @@ from tapeline.types import DeadLetter
 
 _PASSES = (VenueBusy, StoreUnavailable, StoreLocked)
 _ENDS = (VenueError, UsageError, StoreUnavailable, StoreLocked)
+
+Follow = Callable[[Session], Coroutine[object, object, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +116,39 @@ class Connection:
         standings = [await shared.sink.standing(name) for name in self.status.instruments]
         await shared.connects.take()
         self._enter(State.CONNECTING, self.status.reason)
+        async with asyncio.TaskGroup() as tasks:
+            await self._over_a_socket(Healer(self._means, tasks), tasks, lambda session: session.run(standings))
+
+    async def _over_a_socket(self, healer: Healer, tasks: asyncio.TaskGroup, follow: Follow) -> None:
+        """Open a socket and follow over it, until it ends or an heir has taken over."""
+        shared = self._shared
         async with open_socket(self._where, shared.place.ws_url, shared.bounds, shared.clock) as socket:
             self.status.connects += 1
             try:
-                async with asyncio.TaskGroup() as tasks:
-                    session = Session(self._tools, socket, Healer(self._means, tasks))
-                    tasks.create_task(session.keep_alive())
-                    tasks.create_task(session.prove())
-                    await session.run(standings)
+                async with asyncio.TaskGroup() as helpers:
+                    session = Session(self._tools, socket, healer)
+                    session.on_end_told = lambda: _start(tasks, self._replace(session, healer, tasks))
+                    helping = [helpers.create_task(one) for one in session.helpers()]
+                    await follow(session)
+                    for task in helping:
+                        task.cancel()
             finally:
                 self.status.disconnects += 1
                 await self._tell_oversized(socket)
+
+    async def _replace(self, before: Session, healer: Healer, tasks: asyncio.TaskGroup) -> None:
+        """Let another session take over from one that will end; while none can be had, that one goes on."""
+        waits = Backoff(self._shared.bounds.backoff, self._shared.bounds.backoff_cap, self._shared.random)
+        while True:
+            await self._shared.connects.take()
+            try:
+                await self._over_a_socket(healer, tasks, lambda session: session.take_over(before))
+            except* VenueError:
+                if before.left:
+                    raise
+            if before.left:
+                return
+            await asyncio.sleep(waits.next())
 
     async def _tell_oversized(self, socket: Socket) -> None:
         if socket.oversized:
@@ -137,6 +164,10 @@ class Connection:
 
     def _enter(self, state: State, reason: str = "") -> None:
         enter(self.status, state, reason, self._shared.clock.now())
+
+
+def _start(tasks: asyncio.TaskGroup, work: Coroutine[object, object, None]) -> None:
+    tasks.create_task(work)
 
 
 def _first(group: BaseExceptionGroup[TapelineError]) -> TapelineError:

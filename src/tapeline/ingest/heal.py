@@ -78,10 +78,12 @@ class Healer:
         While they are held back the sink does not have them: what comes before them is under way. Only a newer one
         than all before ends a doubt: one told again, or out of order, says nothing of what came after it.
         """
-        name, newest = frame.instrument, int(frame.trade_id.max())
+        name, ids = frame.instrument, frame.trade_id
+        newest = int(ids[-1] if plain and self._means.contiguous else ids.max())
         newer = newest > self._newest.get(name, -1)
         self._newest[name] = max(newest, self._newest.get(name, -1))
-        self._first_live.setdefault(name, int(frame.trade_id.min()))
+        if name not in self._first_live:
+            self._first_live[name] = int(ids.min())
         if self._means.contiguous and not self._means.holding.holds(name):
             if not plain:
                 self.heal([name])
@@ -143,15 +145,20 @@ class Healer:
         """Bring what there is after the end of a tape, until it is reached or live trades come.
 
         Without contiguous ids the end tells nothing: the last seconds are asked for, which are not in order yet.
+        With them a walk that brought something is followed by another: a venue may answer nothing in the middle, and
+        only where it has nothing to begin with there is no more.
         """
-        standing = await self._means.sink.standing(name)
-        span, source = self._wanted(standing)
-        if not self._means.contiguous:
-            span = replace(span, start=min(span.start, span.end - _RECENT))
-        elif standing.trade_id is not None:
-            span = replace(span, end=max(span.end, span.start) + MINUTE, first_id=standing.trade_id + 1)
-        if await self._bring(name, span, source, lambda frames: name not in self._doubted):
-            self._doubted.discard(name)
+        while name in self._doubted:
+            standing = await self._means.sink.standing(name)
+            span, source = self._wanted(standing)
+            if not self._means.contiguous:
+                span = replace(span, start=min(span.start, span.end - _RECENT))
+            elif standing.trade_id is not None:
+                span = replace(span, end=max(span.end, span.start) + MINUTE, first_id=standing.trade_id + 1)
+            if not await self._bring(name, span, source, lambda frames: name not in self._doubted):
+                return
+            if not self._means.contiguous or (await self._means.sink.standing(name)).trade_id == standing.trade_id:
+                self._doubted.discard(name)
 
     def _wanted(self, standing: Standing) -> tuple[Span, Source]:
         """Return the time from the end of a tape until now; for one without trades the past that is wanted."""
@@ -233,32 +240,44 @@ class Healer:
         """Return what is missing, and give up what has been missing for too long."""
         gaps = (await self._means.sink.standing(name)).missing
         over = self._means.patience.over(name, gaps, _now())
-        for gap in over:
-            await self._means.sink.give_up(gap)
-            self._means.status.unhealable += size(gap)
-        return [gap for gap in gaps if gap not in over]
+        if over:
+            await self._means.sink.give_up(*over)
+            self._means.status.unhealable += sum(map(size, over))
+        gone = set(over)
+        return [gap for gap in gaps if gap not in gone]
 
     async def _fill(self, name: str, gaps: Sequence[Missing]) -> bool:
         """Walk past some gaps; return whether anything of them came."""
-        means, found = self._means, 0
+        means, found, asked = self._means, 0, _Asked()
         if not means.walking.possible:
+            means.patience.failed(gaps, _now())
             return False
         try:
-            async with asyncio.timeout_at(means.patience.until(gaps, _now())) as timer:
-                async for delivery in means.walking.deliveries(name, span_of(gaps), Source.HEAL):
-                    wanted = only(delivery, gaps)
-                    count_kinds(means.status.ignored, wanted.ignored)
-                    await means.sink.take(wanted)
-                    if wanted.frames:
-                        found += len(wanted.frames[0])
-                        timer.reschedule(_now() + means.bounds.gap_timeout)
-        except (VenueError, InputError, TimeoutError) as error:
-            self._failed(name, str(error) or f"REST did not answer in {means.bounds.gap_timeout:g} s")
+            async for delivery in means.walking.deliveries(name, span_of(gaps), Source.HEAL, asking=asked):
+                wanted = only(delivery, gaps)
+                count_kinds(means.status.ignored, wanted.ignored)
+                await means.sink.take(wanted)
+                count = sum(map(len, wanted.frames))
+                found, means.status.healed = found + count, means.status.healed + count
+                if delivery.frames:
+                    means.patience.came(gaps, int(delivery.frames[0].trade_id.max()))
+        except (VenueError, InputError) as error:
+            self._failed(name, str(error))
+            means.patience.failed(gaps, asked.at)
         else:
             self._succeeded(name)
-            means.patience.walked(gaps)
-        means.status.healed += found
+            means.patience.walked(gaps, asked.at)
         return found > 0
+
+
+class _Asked:
+    """Remember when the last request was let through."""
+
+    def __init__(self) -> None:
+        self.at = _now()
+
+    def __call__(self) -> None:
+        self.at = _now()
 
 
 def _now() -> float:

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import attrgetter
 
 from tapeline.errors import MalformedMessage
-from tapeline.exchanges.base import Ack, RawTrade, Trade
+from tapeline.exchanges.base import Ack, Trade
 from tapeline.ingest.base import Delivery, Place, Source
 from tapeline.ingest.judging import judge, malformed, source_of
 from tapeline.ingest.socket import Received
-from tapeline.types import DeadLetter, Frame
+from tapeline.types import DeadLetter
 
 
 @dataclass(slots=True)
@@ -51,10 +52,11 @@ class Hearing:
 
     def hear(self, received: Sequence[Received]) -> Heard:
         """Read a batch of messages."""
-        heard = Heard()
+        heard, parse = Heard(), self._place.exchange.parse
+        kind, ours = self._place.feed.kind, self._ours
         for raw, ts_init in received:
             try:
-                events = self._place.exchange.parse(raw, ts_init)
+                events = parse(raw, ts_init)
             except MalformedMessage as error:
                 heard.dead += malformed(self._source, [error], ts_init)
                 heard.malformed += 1
@@ -63,7 +65,10 @@ class Hearing:
                 heard.lost += self._count(events[0].sequence)
             for event in events:
                 if isinstance(event, Trade):
-                    self._take(heard, event, raw)
+                    if event.kind == kind and event.instrument in ours:
+                        heard.trades.append(event)
+                    else:
+                        self._leave(heard, event, raw)
                 elif isinstance(event, Ack):
                     heard.acks.append(event)
                 else:
@@ -72,11 +77,10 @@ class Hearing:
                         heard.goodbye = event.kind
         return heard
 
-    def _take(self, heard: Heard, trade: Trade, raw: bytes) -> None:
+    def _leave(self, heard: Heard, trade: Trade, raw: bytes) -> None:
+        """Leave out a trade that is not ours; the first of a foreign instrument is kept raw."""
         if trade.kind != self._place.feed.kind:
             heard.ignored["otherKind"] += 1
-        elif trade.instrument in self._ours:
-            heard.trades.append(trade)
         elif trade.instrument in self._strangers:
             heard.ignored["notAskedFor"] += 1
         else:
@@ -97,29 +101,12 @@ class Hearing:
             received: when its first message was here, ns UTC.
         """
         feed, dead, made = self._place.feed, tuple(heard.dead), []
-        for snapshot, trades in groupby(heard.trades, key=_is_snapshot):
-            frames, letters = self._frames(trades)
+        for snapshot, trades in groupby(heard.trades, key=attrgetter("snapshot")):
+            theirs, raws, stamps, *_ = zip(*trades, strict=True)
+            frames, letters = judge([self._ours[name] for name in theirs], self._source, raws, stamps)
             source = Source.SNAPSHOT if snapshot else Source.LIVE
-            made.append(Delivery(frames, (*dead, *letters), source, feed.kind, feed.contiguous, received))
+            made.append(Delivery(tuple(frames), (*dead, *letters), source, feed.kind, feed.contiguous, received))
             dead = ()
         if dead:
             made.append(Delivery((), dead, Source.LIVE, feed.kind, feed.contiguous, received))
         return made
-
-    def _frames(self, trades: Iterable[Trade]) -> tuple[tuple[Frame, ...], list[DeadLetter]]:
-        raws: dict[str, list[RawTrade]] = {}
-        stamps: dict[str, list[int]] = {}
-        for trade in trades:
-            raws.setdefault(trade.instrument, []).append(trade.raw)
-            stamps.setdefault(trade.instrument, []).append(trade.ts_init)
-        frames, letters = [], []
-        for theirs, rows in raws.items():
-            frame, dead = judge(self._ours[theirs], self._source, rows, stamps[theirs])
-            letters += dead
-            if len(frame):
-                frames.append(frame)
-        return tuple(frames), letters
-
-
-def _is_snapshot(trade: Trade) -> bool:
-    return trade.snapshot

@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from tapeline.ingest.base import Delivery, Sink
 from tapeline.types import Frame
+
+_JOINED = 64
+"""Frames that wait are joined so many at a time: most hold one trade, which takes 50 bytes, and themselves 1 KB."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """What waits for one instrument; ``like`` is the oldest delivery without its trades."""
+
+    like: Delivery | None = None
+    trades: int = 0
+    joined: list[Frame] = field(default_factory=list)
+    loose: list[Frame] = field(default_factory=list)
+
+    def add(self, delivery: Delivery, frame: Frame) -> None:
+        if self.like is None:
+            self.like = replace(delivery, frames=(), dead=())
+        self.trades += len(frame)
+        self.loose.append(frame)
+        if len(self.loose) == _JOINED:
+            self.joined.append(Frame.concat(self.loose))
+            self.loose = []
 
 
 class Holding:
@@ -21,12 +42,12 @@ class Holding:
     def __init__(self, sink: Sink, most: int) -> None:
         self._sink = sink
         self._most = most
-        self._held: dict[str, list[Delivery]] = {}
+        self._held: dict[str, _Held] = {}
         self._order = asyncio.Lock()
 
     def hold(self, instrument: str) -> None:
         """Hold back what comes from now on."""
-        self._held.setdefault(instrument, [])
+        self._held.setdefault(instrument, _Held())
 
     def holds(self, instrument: str) -> bool:
         """Return whether trades of an instrument are held back."""
@@ -45,8 +66,8 @@ class Holding:
                 if held is None:
                     passed.append(frame)
                 else:
-                    held.append(replace(delivery, frames=(frame,), dead=()))
-                    full += [frame.instrument] * (sum(len(one.frames[0]) for one in held) > self._most)
+                    held.add(delivery, frame)
+                    full += [frame.instrument] * (held.trades > self._most)
             if passed or delivery.dead:
                 await self._sink.take(replace(delivery, frames=tuple(passed)))
         for name in full:
@@ -60,16 +81,17 @@ class Holding:
             StoreUnavailable: see `Sink.take`.
         """
         async with self._order:
-            parts = [*([older] if older else []), *self._held.pop(instrument, [])]
-            if parts:
-                await self._sink.take(_joined(instrument, parts))
+            held = self._held.pop(instrument, _Held())
+            like = older or held.like
+            if like is not None:
+                past = [frame for frame in older.frames if frame.instrument == instrument] if older else []
+                frames = [*past, *held.joined, *held.loose]
+                await self._sink.take(replace(like, frames=(Frame.concat(frames),) if frames else ()))
+
+    async def drained(self) -> None:
+        """Wait until the sink has committed what was passed on, for a moment at most."""
+        await self._sink.drained()
 
     def drop(self) -> None:
         """Forget what is held: the connection it came from has ended, and all of it is asked for again."""
         self._held.clear()
-
-
-def _joined(instrument: str, parts: Sequence[Delivery]) -> Delivery:
-    frames = [frame for part in parts for frame in part.frames if frame.instrument == instrument]
-    dead = tuple(letter for part in parts for letter in part.dead)
-    return replace(parts[0], frames=(Frame.concat(frames),) if frames else (), dead=dead)

@@ -7,6 +7,7 @@ from collections import deque
 from contextlib import suppress
 from heapq import heapify, heappush
 from itertools import count
+from math import inf
 
 from tapeline.exchanges.base import Rate
 
@@ -22,14 +23,20 @@ class Allowance:
         self._numbers = count()
         self._turn = asyncio.Condition()
 
-    async def take(self, weight: float = 1.0, *, urgent: bool = True) -> None:
-        """Wait until ``weight`` more may be used; more than the rate itself counts as the whole of it."""
+    async def take(self, weight: float = 1.0, *, urgent: bool = True, longest: float = inf) -> None:
+        """Wait until ``weight`` more may be used; more than the rate itself counts as the whole of it.
+
+        Raises:
+            TimeoutError: the venue is closed for more than ``longest`` seconds; for others it is waited for ever.
+        """
         weight = min(weight, self._rate.most)
         ticket = (not urgent, next(self._numbers))
         async with self._turn:
             heappush(self._waiting, ticket)
             try:
                 while self._waiting[0] != ticket or (wait := self._wait(weight)) > 0:
+                    if self._closed_until - _now() > longest:
+                        raise TimeoutError
                     await self._wake_in(wait if self._waiting[0] == ticket else None)
                 self._spent.append((_now(), weight))
             finally:

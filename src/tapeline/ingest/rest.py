@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from math import inf
 from random import Random
 
 import httpx
 
+from tapeline.clock import SECOND
 from tapeline.errors import VenueBusy
 from tapeline.exchanges.base import Page, Request, Response, Walk
 from tapeline.ingest.base import Place
@@ -17,6 +21,16 @@ from tapeline.ingest.limits import Allowance
 _IDLE = 200
 """So many answers in a row without a trade end a walk: it leads nowhere."""
 
+Asking = Callable[[], None]
+"""Is told when a request is let through by the venue's limits."""
+
+Shown = Callable[[int], None]
+"""Is told what the venue's own clock shows, by whole seconds, ns UTC."""
+
+
+def unnoticed(*said: object) -> None:
+    """Do nothing."""
+
 
 class Rest:
     """Ask a venue, as often as all that share this may.
@@ -25,8 +39,11 @@ class Rest:
         requests: how many were made.
     """
 
-    def __init__(self, place: Place, *, bounds: Bounds, random: Random, client: httpx.AsyncClient) -> None:
+    def __init__(
+        self, place: Place, *, bounds: Bounds, random: Random, client: httpx.AsyncClient, shown: Shown = unnoticed
+    ) -> None:
         self.requests = 0
+        self._shown = shown
         self._place = place
         self._where = f"{place.venue.lower()} REST"
         self._bounds = bounds
@@ -36,16 +53,18 @@ class Rest:
         authorise = place.feed.authorise
         self._headers = dict(authorise(place.key)) if authorise and place.key else {}
 
-    async def get(self, request: Request, *, urgent: bool = True) -> Response:
-        """Return a checked answer.
+    async def get(self, request: Request, *, urgent: bool = True, asking: Asking = unnoticed) -> Response:
+        """Return a checked answer; ``asking`` is told when the first try begins.
 
         Raises:
-            VenueBusy: none came in all tries.
+            VenueBusy: none came in all tries; or the request is urgent, and the venue is closed for too long.
             VenueRefused: the venue will never answer this.
         """
         backoff = Backoff(self._bounds.backoff, self._bounds.backoff_cap, self._random)
         for tries_left in reversed(range(self._bounds.tries)):
-            await self._allowance.take(request.weight, urgent=urgent)
+            await self._admitted(request, urgent=urgent)
+            if tries_left == self._bounds.tries - 1:
+                asking()
             try:
                 response = await self._fetch(request)
                 self._place.exchange.check(response)
@@ -55,8 +74,21 @@ class Rest:
                     raise
                 await asyncio.sleep(backoff.next())
             else:
+                self._show_time(response)
                 return response
         raise VenueBusy(self._where, "was not asked", expected="tries >= 1", was=self._bounds.tries)
+
+    def _show_time(self, response: Response) -> None:
+        with suppress(TypeError, ValueError, OverflowError):
+            self._shown(round(parsedate_to_datetime(response.headers.get("date", "")).timestamp()) * SECOND)
+
+    async def _admitted(self, request: Request, *, urgent: bool) -> None:
+        longest = self._bounds.gap_timeout if urgent else inf
+        try:
+            await self._allowance.take(request.weight, urgent=urgent, longest=longest)
+        except TimeoutError as error:
+            rule = f"at most {longest:g} s"
+            raise VenueBusy(self._where, "asks us to stay away", expected=rule, was="longer") from error
 
     async def _fetch(self, request: Request) -> Response:
         self.requests += 1
@@ -83,7 +115,7 @@ class Rest:
                 raise VenueBusy(self._where, "an answer is too large", expected=rule, was="more")
         return bytes(body)
 
-    async def pages(self, walk: Walk, *, urgent: bool = True) -> AsyncGenerator[Page, None]:
+    async def pages(self, walk: Walk, *, urgent: bool = True, asking: Asking = unnoticed) -> AsyncGenerator[Page, None]:
         """Go the way through a venue's past.
 
         Raises:
@@ -101,7 +133,7 @@ class Rest:
                 answer, idle = None, 0 if step.trades or step.reached is not None else idle
                 yield step
             else:
-                answer, idle = await self.get(step, urgent=urgent), idle + 1
+                answer, idle = await self.get(step, urgent=urgent, asking=asking), idle + 1
         raise VenueBusy(self._where, "led nowhere", expected="a trade in an answer", was=f"{idle} answers without any")
 
 

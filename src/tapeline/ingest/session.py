@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -57,9 +57,14 @@ class Session:
         self._authorised = self._feed.login is None
         self._ask_again = False
         self._spoken = _now()
+        self._is_heir = False
+        self._end_told = ""
+        self._leaving: int | None = None
+        self._left = asyncio.Event()
+        self.on_end_told: Callable[[], None] = lambda: None
 
     async def run(self, standings: Sequence[Standing]) -> None:
-        """Go through all states; it ends by an error only.
+        """Go through all states; it ends by an error, or when an heir has taken over.
 
         Raises:
             VenueBusy: the connection ended, was silent, or did not answer.
@@ -79,18 +84,49 @@ class Session:
                 self._healer.begin(standing.instrument)
         self._healer.heal(one.instrument for one in standings if one.missing and one.instrument not in refused)
         self._doubt()
-        self._healer.rested = self._show
-        while True:
-            self._show()
-            await self._follow()
+        await self._follow_on()
 
-    async def keep_alive(self) -> None:
+    async def take_over(self, before: Session) -> None:
+        """Follow from where another session is, which ends when all that it was told until now was heard there.
+
+        Raises:
+            VenueError: as in `run`.
+            StoreUnavailable: nothing can be kept now.
+        """
+        self._is_heir = True
+        await self._login()
+        await self._subscribe()
+        await before.leave()
+        self._is_heir = False
+        await self._follow_on()
+
+    @property
+    def left(self) -> bool:
+        """Return whether an heir has taken over."""
+        return self._left.is_set()
+
+    async def leave(self) -> None:
+        """End as soon as all was heard that the venue has said by now."""
+        self._leaving = self._tools.clock.now()
+        await self._left.wait()
+
+    async def _grow_old(self) -> None:
+        """Ask for an heir before the venue closes the connection for its age."""
+        if self._feed.lifetime:
+            await asyncio.sleep(self._feed.lifetime * self._tools.random.uniform(0.95, 0.99))
+            self._tell_end("it may not become older")
+
+    def helpers(self) -> list[Coroutine[object, object, None]]:
+        """Return what is to run beside `run` or `take_over`."""
+        return [self._keep_alive(), self._prove(), self._grow_old()]
+
+    async def _keep_alive(self) -> None:
         """Send the feed's own message of life, where it has one."""
         while self._feed.keepalive:
             await asyncio.sleep(self._feed.keepalive_every)
             await self._send(self._feed.keepalive)
 
-    async def prove(self) -> None:
+    async def _prove(self) -> None:
         """Ask the venue for a sign of life, again and again: what was said before it has then been heard."""
         while True:
             await asyncio.sleep(self._tools.bounds.proof)
@@ -98,11 +134,12 @@ class Session:
             await self._socket.ask()
 
     def enter(self, state: State, reason: str = "") -> None:
-        """Note a state, since when, and why."""
-        enter(self._status, state, reason, self._tools.clock.now())
+        """Note a state, since when, and why; an heir's are not shown until it takes over."""
+        if not self._is_heir:
+            enter(self._status, state, reason, self._tools.clock.now())
 
     def _show(self) -> None:
-        self.enter(State.HEALING if self._healer.busy else State.LIVE)
+        self.enter(State.HEALING if self._healer.busy else State.LIVE, self._end_told)
 
     async def _login(self) -> None:
         if self._feed.login is None:
@@ -119,8 +156,9 @@ class Session:
     async def _subscribe(self) -> None:
         """Subscribe until each instrument is proven, by an answer or a trade, or refused."""
         self.enter(State.SUBSCRIBING)
-        self._status.refused.clear()
-        self._unproven = set(self._status.instruments)
+        if not self._is_heir:
+            self._status.refused.clear()
+        self._unproven = set(self._status.instruments) - set(self._status.refused)
         while self._unproven:
             names = [self._tools.place.theirs(name) for name in self._status.instruments if name in self._unproven]
             for message in self._feed.subscribe(names):
@@ -141,6 +179,13 @@ class Session:
                 raise self._silent("a subscription", self._tools.bounds.answer) from error
             self._refuse(set(self._unproven), f"no answer in {self._tools.bounds.answer:g} s")
 
+    async def _follow_on(self) -> None:
+        self._healer.rested = self._show
+        while self._leaving is None or self._socket.heard is None or self._socket.heard < self._leaving:
+            self._show()
+            await self._follow()
+        self._left.set()
+
     async def _follow(self) -> None:
         try:
             await self._read(self._spoken + self._feed.silence - _now())
@@ -159,7 +204,8 @@ class Session:
         await self._socket.send(message)
 
     async def _read(self, seconds: float) -> None:
-        """Take all messages that are here."""
+        """Take all messages that are here, once those taken before are committed."""
+        await self._tools.holding.drained()
         received = await self._socket.batch(max(seconds, 0.0))
         if received:
             self._spoken = _now()
@@ -175,7 +221,13 @@ class Session:
         if heard.lost:
             self._doubt()
         if heard.goodbye:
-            raise VenueBusy(self._where, f"the venue said that it closes ({heard.goodbye})", next_step="reconnecting")
+            self._tell_end(f"the venue said that it closes ({heard.goodbye})")
+
+    def _tell_end(self, reason: str) -> None:
+        """Say once that the connection will end soon."""
+        if not self._end_told:
+            self._end_told = f"{reason}; another connection takes its place"
+            self.on_end_told()
 
     async def _deliver(self, delivery: Delivery) -> None:
         """Pass trades on, then look at what their ids tell."""

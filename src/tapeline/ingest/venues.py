@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from random import Random
 
 from tapeline.clock import Clock
@@ -26,6 +27,7 @@ class Ingest:
         bounds: how long to wait, how much to keep.
         seed: of the waits between attempts.
         live: is told how far we would know of a trade of an instrument if there was one, as in `Live`.
+        shown: is told what the own clock of a venue shows, by whole seconds, ns UTC.
     """
 
     def __init__(
@@ -37,12 +39,16 @@ class Ingest:
         bounds: Bounds | None = None,
         seed: int = 0,
         live: Live = lambda instruments, ago: None,
+        shown: Callable[[str, int], None] = lambda venue, now: None,
     ) -> None:
         bounds, random, clock = bounds or Bounds(), Random(seed), SteadyClock(clock)
         self._client = new_client()
         self._connections: list[Connection] = []
         self._rests: Mapping[str, Rest] = {
-            place.venue: Rest(place, bounds=bounds, random=random, client=self._client) for place, _ in followed
+            place.venue: Rest(
+                place, bounds=bounds, random=random, client=self._client, shown=partial(shown, place.venue)
+            )
+            for place, _ in followed
         }
         for place, instruments in followed:
             connects = Allowance(place.feed.limits.connects)

@@ -12,7 +12,7 @@ from tapeline.errors import UsageError
 from tapeline.exchanges.base import Page, Span
 from tapeline.ingest.base import Delivery, Missing, Place, Source
 from tapeline.ingest.judging import judge, malformed, source_of
-from tapeline.ingest.rest import Rest
+from tapeline.ingest.rest import Asking, Rest, unnoticed
 from tapeline.types import Frame
 
 _NEAR = 1000
@@ -40,7 +40,7 @@ class Walking:
         return self._place.feed.history is not None
 
     async def deliveries(
-        self, instrument: str, span: Span, source: Source, *, urgent: bool = True
+        self, instrument: str, span: Span, source: Source, *, urgent: bool = True, asking: Asking = unnoticed
     ) -> AsyncGenerator[Delivery, None]:
         """Yield a span of an instrument's past, oldest first.
 
@@ -52,17 +52,17 @@ class Walking:
         history = self._place.feed.history
         if history is None:
             raise UsageError(f"{instrument} history", "cannot be had", expected="a venue that gives it", was="none")
-        async for page in self._rest.pages(history(self._place.theirs(instrument), span), urgent=urgent):
+        async for page in self._rest.pages(history(self._place.theirs(instrument), span), urgent=urgent, asking=asking):
             yield self._delivery(instrument, page, source)
 
     def _delivery(self, instrument: str, page: Page, source: Source) -> Delivery:
         now, feed = self._clock.now(), self._place.feed
         dead = malformed(self._source, page.bad, now, instrument)
-        frames: tuple[Frame, ...] = ()
-        if page.trades:
-            frame, letters = judge(instrument, self._source, page.trades, now)
-            frames, dead = (frame,) if len(frame) else (), dead + letters
-        return Delivery(frames, tuple(dead), source, feed.kind, feed.contiguous, now, page.ignored)
+        frames: list[Frame] = []
+        if rows := len(page.trades):
+            frames, letters = judge([instrument] * rows, self._source, page.trades, [now] * rows)
+            dead += letters
+        return Delivery(tuple(frames), tuple(dead), source, feed.kind, feed.contiguous, now, page.ignored)
 
 
 def size(missing: Missing) -> int:

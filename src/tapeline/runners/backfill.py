@@ -154,9 +154,10 @@ class Backfill:
         """Count what the venue left out, and let what waits behind it go on."""
         left = missing(await self._extent(filled.instrument), start, end)
         filled.missing = sum(map(size, left))
-        for gap in (await self._writer.standing(filled.instrument)).missing:
-            if any(one.first <= gap.last and gap.first <= one.last for one in left):
-                await self._writer.give_up(gap)
+        awaited = (await self._writer.standing(filled.instrument)).missing
+        gone = [gap for gap in awaited if any(one.first <= gap.last and gap.first <= one.last for one in left)]
+        if gone:
+            await self._writer.give_up(*gone)
 
 
 def _extent(store: Store, name: str) -> Extent:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tapeline.answering import CANNOT_BE_HAD
 from tapeline.lane import Lane
 from tapeline.registry import Entry
-from tapeline.serving import Champion
+from tapeline.serving import Champion, answers_apart
 from tapeline.stores.base import Store
 from tapeline.types import Decision, DecisionKind, Timeframe
 
@@ -34,7 +34,9 @@ def due_models(store: Store, lane: Lane, entries: Sequence[Entry]) -> Due:
         grid = running.get(entry.timeframe)
         version = _version(entry, champions.get(f"{entry.name}_direction"))
         key = f"{entry.name}@{version}"
-        if entry.target == "direction" or grid is None or not len(grid) or position is None or key in answering:
+        if not (answers_apart(entry, champions) or _asked_before(lane, entry)):
+            continue
+        if grid is None or not len(grid) or position is None or key in answering:
             continue
         try:
             Champion.of(store, entry.name, version)
@@ -44,6 +46,11 @@ def due_models(store: Store, lane: Lane, entries: Sequence[Entry]) -> Due:
         closed = int(grid["close_time"][0]) - Timeframe.parse(entry.timeframe).step
         due.decisions.append(Decision(lane.tape.instrument, DecisionKind.MODEL, position, closed, key))
     return due
+
+
+def _asked_before(lane: Lane, entry: Entry) -> bool:
+    """Return whether a model of this name answers apart already: a newer version takes its place, nothing ends it."""
+    return any(key.rpartition("@")[0] == entry.name for key in lane.pipeline.models)
 
 
 def _version(entry: Entry, direction: Entry | None) -> str:

@@ -36,8 +36,10 @@ from tapeline.stores.duckdb import DuckDBStore
 from tapeline.types import Prediction
 
 STATUS_EVERY = 1.0
-_LOG = 4 << 20
-"""Bytes of the write-ahead log that are merged at once: commits pause for some 10 ms then, and a restart reads less."""
+_LOG = 16 << 20
+"""Bytes at which the write-ahead log is merged though it holds few trades: a restart reads it in less than a second."""
+_MEMORY = "96MB"
+"""What the database may hold in memory; it fills it, whatever it is, and commits are no faster with more."""
 _EARLIER = 2_000
 """How many stored predictions are looked at for those whose outcome is still to come."""
 
@@ -79,7 +81,15 @@ class Embedded:
         self._store: DuckDBStore | None = None
         self.writer = Writer(self._open, settings, clock=self.clock, publish=self._publish)
         bounds = Bounds.of(settings)
-        self.ingest = Ingest(followed, self.writer, clock=self.clock, bounds=bounds, seed=seed, live=self.writer.live)
+        self.ingest = Ingest(
+            followed,
+            self.writer,
+            clock=self.clock,
+            bounds=bounds,
+            seed=seed,
+            live=self.writer.live,
+            shown=self.writer.shown,
+        )
         self._rates = Rates()
         self._health = HealthLog(history_of(settings.db), clock=self.clock)
         self._started = self.clock.now()
@@ -152,8 +162,9 @@ class Embedded:
         found = self.hub.monitored
         problems = [*(found.reasons if found else ()), *([self._health.problem] if self._health.problem else ())]
         health, reasons = with_reasons(told_of["health"], told_of["reasons"], problems)
-        more = {"health": health, "reasons": reasons, "drift": drift_status(found)}
-        return told_of | more | {"shed": {"stream": self.hub.lagged}}
+        more: dict[str, Any] = {"health": health, "reasons": reasons, "drift": drift_status(found)}
+        more |= {"anomaly_threshold": 1 - self.settings.anomaly_rate, "shed": {"stream": self.hub.lagged}}
+        return told_of | more
 
     async def promote(self, name: str, version: str) -> None:
         """Let a model version answer from the next candle on.
@@ -189,7 +200,7 @@ class Embedded:
 
 def open_database(path: Path) -> DuckDBStore:
     """Open the database of a live process: commits wait neither for a second thread nor for whole checkpoints."""
-    return DuckDBStore(path, threads=1, checkpoint_bytes=_LOG, checkpoint_beside=True)
+    return DuckDBStore(path, memory_limit=_MEMORY, threads=1, checkpoint_bytes=_LOG, checkpoint_beside=True)
 
 
 def _outstanding(keeper: Keeper) -> list[Prediction]:

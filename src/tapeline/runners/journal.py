@@ -41,6 +41,7 @@ class Journal:
     def __init__(self, log: structlog.typing.FilteringBoundLogger) -> None:
         self._log = log
         self._connections: dict[tuple[str, int], tuple[str, str, tuple[tuple[str, str], ...]]] = {}
+        self._gaps: dict[str, set[tuple[int, int, str]]] = {}
 
     def take(self, committed: Committed) -> None:
         """Log what was committed of one instrument."""
@@ -50,8 +51,12 @@ class Journal:
                 log.info("candle", timeframe=timeframe, **_candle(candle))
         for prediction in committed.outputs.predictions:
             log.info("prediction", **_prediction(prediction))
-        for gap in committed.gaps or ():
-            log.warning("gap", first_missing=gap.first_missing, last_missing=gap.last_missing, status=gap.status)
+        if committed.gaps is not None:
+            stand = {(gap.first_missing, gap.last_missing, gap.status) for gap in committed.gaps}
+            for first, last, status in sorted(stand - self._gaps.get(committed.instrument, set())):
+                tell = log.info if status == "healed" else log.warning
+                tell("gap", first_missing=first, last_missing=last, status=status)
+            self._gaps[committed.instrument] = stand
 
     def take_connection(self, status: Status) -> None:
         """Log a connection whose state, reason or refused instruments changed."""

@@ -29,13 +29,15 @@ from tapeline.runners.watch import Facts, Mail, Taken, VenueTime, Watch, mail_of
 from tapeline.serving import champion_loader
 from tapeline.stores import rows
 from tapeline.stores.base import Store
-from tapeline.types import Counters, Decision, DecisionKind, Frame, Records, Timeframe
+from tapeline.types import Counters, Decision, DecisionKind, Frame, Records, Timeframe, venue_of
 
 Answer = TypeVar("Answer")
 GapRows = list[dict[str, Any]]
 
 SAVE_AT_ONCE = 8
 """States that one commit stores at most: each is some 100 KB."""
+GIVE_UP_AT_ONCE = 64
+"""Gaps that one transaction gives up: each by itself would store all others with it."""
 SHOW_EVERY = 200_000_000
 """Running candles of an instrument are published at most once in so many ns."""
 
@@ -141,8 +143,8 @@ class Keeper:
                 outputs = recorder.fold(lane, Frame.concat(mail.frames), keep_behind=self._joins)
                 given.append((lane, outputs, recorder.write_gaps(lane, healing=mail.healing)))
             recorder.flush()
-            dead = [letter for delivery, _ in taken for letter in delivery.dead]
-            recorder.store.append("dead_letters", rows.from_dead_letters(dead))
+            if dead := [letter for delivery, _ in taken for letter in delivery.dead]:
+                recorder.store.append("dead_letters", rows.from_dead_letters(dead))
             self._save(lane for lane, _ in work)
         for delivery, at in taken:
             self._note(delivery, at)
@@ -229,9 +231,9 @@ class Keeper:
         """Note what live trades tell of their venue's time."""
         if delivery.source is not Source.LIVE:
             return
-        for frame in delivery.frames:
-            if len(frame) and frame.instrument in self._lanes:
-                self._time(frame.instrument).saw(frame, at)
+        told = [frame for frame in delivery.frames if len(frame) and frame.instrument in self._lanes]
+        for frame in {venue_of(frame.instrument): frame for frame in told}.values():  # the last of a venue counts
+            self._time(frame.instrument).saw(frame, at)
 
     def _time(self, instrument: str) -> VenueTime:
         return self._times.setdefault(instrument.rpartition(".")[2], VenueTime())
@@ -285,25 +287,30 @@ class Keeper:
         if lane.pipeline.ledger.pending > self._settings.max_pending:
             self._give_up(lane, lane.pipeline.ledger.awaited())
 
-    def give_up(self, missing: Missing) -> None:
-        """Decide that the venue cannot give these ids any more.
+    def give_up(self, *missing: Missing) -> None:
+        """Decide that the venue cannot give these ids (of one instrument, at least one) any more.
 
         Raises:
             StoreError: it is not stored.
         """
-        lane = self._lane(missing.instrument)
-        self._give_up(lane, list(overlaps(lane.pipeline.ledger.awaited(), [(missing.first, missing.last)])))
+        lane = self._lane(missing[0].instrument)
+        asked = sorted((gap.first, gap.last) for gap in missing)
+        self._give_up(lane, list(overlaps(lane.pipeline.ledger.awaited(), asked)))
 
     def _give_up(self, lane: Lane, spans: list[Span]) -> None:
-        name = lane.tape.instrument
-        for first, last in spans:
+        for at in range(0, len(spans), GIVE_UP_AT_ONCE):
+            given = []
             with self._transaction() as recorder:
-                lane.counters = Counters()
-                lane.unhealable.append((first, last))
-                outputs = recorder.feed(lane, Decision(name, DecisionKind.GIVE_UP, first - 1, last))
+                for first, last in spans[at : at + GIVE_UP_AT_ONCE]:
+                    lane.counters = Counters()
+                    lane.unhealable.append((first, last))
+                    decision = Decision(lane.tape.instrument, DecisionKind.GIVE_UP, first - 1, last)
+                    given.append((recorder.feed(lane, decision), lane.counters))
                 gaps = recorder.write_gaps(lane)
                 self._save([lane])
-            self._tell(lane, outputs, gaps)
+            for outputs, counters in given:
+                lane.counters = counters
+                self._tell(lane, outputs, gaps)
 
     def standing(self, instrument: str) -> Standing:
         """Return where the tape of an instrument ends.
@@ -322,8 +329,10 @@ class Keeper:
         """
         for name in instruments:
             self._watches.setdefault(name, Watch()).heard = heard
-            if heard is not None:
-                self._time(name).begin(self._clock.now(), self._timer())
+
+    def shown(self, venue: str, now: int, at: int) -> None:
+        """Note what the own clock of a venue showed (ns UTC) at an instant of the timer."""
+        self._times.setdefault(venue, VenueTime()).begin(min(now, self._clock.now()), at)
 
     def tick(self) -> None:
         """Do what time asks for: close quiet candles, show running ones, store states.

@@ -42,12 +42,11 @@ class Task:
     feature_set: str = "market"
 
 
-def tasks_of(settings: Settings) -> list[Task]:
-    """Return what the settings ask to foretell of every instrument that is followed."""
+def tasks_of(settings: Settings, instruments: Sequence[str] | None = None) -> list[Task]:
+    """Return what the settings ask to foretell of some instruments; without any, of each that is followed."""
     pairs = [text.split("/") for text in settings.predict]
-    return [
-        Task(name, timeframe, parse_duration(horizon)) for name in settings.instruments for timeframe, horizon in pairs
-    ]
+    names = settings.instruments if instruments is None else instruments
+    return [Task(name, timeframe, parse_duration(horizon)) for name in names for timeframe, horizon in pairs]
 
 
 class Owner(Protocol):
@@ -124,6 +123,7 @@ class Learner:
             BrokenInvariant: the process that trained died, or has a bug.
         """
         data = await asyncio.to_thread(self._rows, task)
+        await asyncio.to_thread(find_models)  # what comes back from the other process names a user's own classes
         now, where = self._clock.now(), f"training {task.instrument} {task.timeframe}"
         run = await self._worker.run(where, _run, data, task.horizon, asked, self._settings.runs, now)
         now, shadow = self._clock.now(), self._settings.shadow != "0s"

@@ -3,7 +3,7 @@
 A challenger that crashes, hangs or gives no number is cut off. One that did better than the champion on the same
 outcomes is promoted after its time, any other is refused; all of it stands in the registry. Its features are folded
 from stored candles with a warm-up, not from the beginning of the tape: it can differ from what it would say as champion
-in the last digits of slow averages.
+in the last digits of slow averages. Its interval follows what came since its training, of the last 2,000 rows at most.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ import numpy as np
 from tapeline import query
 from tapeline.clock import Clock, format_duration, parse_duration, parse_time
 from tapeline.config import Settings
-from tapeline.duel import duel, said
+from tapeline.duel import IN_SHADOW, Duel, duel, numbers, said
 from tapeline.errors import InputError, StoreError, UsageError
 from tapeline.features import FeatureFold
 from tapeline.learning.artifact import Artifact
+from tapeline.learning.live_interval import LiveInterval
 from tapeline.learning.windows import Stretch
+from tapeline.models.targets import TARGETS
 from tapeline.predict import Predictor
 from tapeline.registry import Entry, Registry
 from tapeline.runners.learner import Owner
@@ -30,7 +32,7 @@ from tapeline.runners.worker import Worker
 from tapeline.serving import features_of, promote
 from tapeline.stores import rows
 from tapeline.stores.base import Store
-from tapeline.types import Bool, Float, Int, Prediction, Timeframe
+from tapeline.types import Answer, Bool, Float, Int, Prediction, Timeframe
 
 EVERY = 5.0
 """Seconds between two looks for closed candles."""
@@ -38,6 +40,7 @@ LEAST = 30
 """Outcomes of both that it takes to judge; after ten times its time a challenger is refused without them."""
 _PATIENCE = 20.0
 _WARMUP = 500
+_FOLLOWED = 2000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +57,7 @@ class Asked:
     made_at: int
 
 
-def answer(asked: Asked) -> list[Prediction]:
+def answer(asked: Asked) -> list[Prediction | Answer]:
     """Let a challenger answer; run in another process.
 
     Raises:
@@ -63,22 +66,29 @@ def answer(asked: Asked) -> list[Prediction]:
     predictor = Predictor([Artifact.load(asked.raw)])
     ours = predictor.artifact
     predictor.check(ours.feature_set, ours.feature_version, asked.columns)
-    made = predictor.predict_rows(
-        asked.inputs,
-        as_of=asked.as_of,
-        close=asked.close,
-        made_at=asked.made_at,
-        complete=asked.complete,
-        skip=asked.skip,
-    )
+    made = _made(predictor, asked)
     step = Timeframe.parse(ours.timeframe).step
     lengths = Stretch(asked.inputs, asked.as_of, asked.complete).run_lengths(step)[asked.skip :]
     silent = sum(one is None for one, length in zip(made, lengths, strict=True) if length >= predictor.window)
     told = [one for one in made if one is not None]
-    wild = sum(not np.isfinite(one.value) for one in told)
+    said = np.array([numbers(one, ours.target) for one in told])
+    wild = len(told) and int((~TARGETS[ours.target].usable(said)).sum())
     if silent or wild:
-        raise InputError("challenger", "gives no number", expected="a finite one a row", was=f"{silent + wild} without")
+        rule, was = f"the {TARGETS[ours.target].meaning}", f"{silent + wild} rows without"
+        raise InputError("challenger", "gives no number", expected=rule, was=was)
     return told
+
+
+def _made(predictor: Predictor, asked: Asked) -> Sequence[Prediction | Answer | None]:
+    inputs, as_of, made_at, complete, skip = asked.inputs, asked.as_of, asked.made_at, asked.complete, asked.skip
+    if predictor.artifact.target == "return":
+        close, interval = asked.close, LiveInterval.of(predictor.artifact)
+        if interval is not None:
+            predictor.follow(Stretch(inputs[:skip], as_of[:skip], complete[:skip]), close[:skip], interval)
+        return predictor.predict_rows(
+            inputs, as_of=as_of, close=close, made_at=made_at, complete=complete, skip=skip, interval=interval
+        )
+    return predictor.answer_rows(inputs, as_of=as_of, made_at=made_at, complete=complete, skip=skip)
 
 
 class Shadow:
@@ -147,8 +157,7 @@ class Shadow:
             if made is None:
                 await self._end(entry, "cut_off", problem)
                 return
-            kept = rows.from_predictions(made)
-            await self._owner.change(lambda store: store.append("shadow_predictions", kept))
+            await self._owner.change(lambda store: _keep(store, made))
         await self._judge(entry)
 
     def _asked(self, entry: Entry) -> Asked | None:
@@ -156,9 +165,10 @@ class Shadow:
         with self._reader() as store:
             artifact = Registry(store).load(entry.name, entry.version)
             features = features_of(store, artifact)
-            before = said(store, "shadow_predictions", entry, entry.version, _begun(entry))
-            after = max((one.as_of for one in before), default=_begun(entry))
-            start = max(0, after - _WARMUP * Timeframe.parse(entry.timeframe).step)
+            after = max(said(store, IN_SHADOW, entry, entry.version, _begun(entry)), default=_begun(entry))
+            step = Timeframe.parse(entry.timeframe).step
+            followed = min(after, max(artifact.trained_to, after - _FOLLOWED * step))
+            start = max(0, followed - _WARMUP * step)
             candles = query.candles(store, self._settings, entry.instrument, entry.timeframe, start).records
         made = FeatureFold(features).feed(candles)
         skip = int((made.as_of <= after).sum())
@@ -166,7 +176,8 @@ class Shadow:
         whole = made.complete & np.isfinite(inputs).all(axis=1)
         if not whole[skip:].any():
             return None
-        return Asked(artifact.dump(), columns, inputs, made.as_of, candles["close"], whole, skip, self._clock.now())
+        now = self._clock.now()
+        return Asked(artifact.dump(), columns, inputs, made.as_of, candles["close"], made.complete, skip, now)
 
     async def _judge(self, entry: Entry) -> None:
         now, begun = self._clock.now(), _begun(entry)
@@ -178,12 +189,11 @@ class Shadow:
             found = None if champion is None else duel(store, entry, champion.version, entry.version, start=begun)
             if found is None or found.outcomes < LEAST:
                 return ("refused", "too few outcomes") if now - begun >= 10 * self._time else None
-            gain, numbers = 1e4 * found.gain.value, found.to_json()
-            why = f"{gain:+.3f} bp against the champion on {found.outcomes} outcomes of {format_duration(now - begun)}"
-            if gain > 0:
-                promote(store, entry.name, entry.version, now=now, by="shadow", why=why, numbers=numbers)
+            why = f"{_told(found)} against the champion on {found.outcomes} outcomes of {format_duration(now - begun)}"
+            if found.error.gain.value > 0:
+                promote(store, entry.name, entry.version, now=now, by="shadow", why=why, numbers=found.to_json())
                 return "promoted", why
-            Registry(store).set_aside(entry.name, entry.version, "refused", now=now, why=why, numbers=numbers)
+            Registry(store).set_aside(entry.name, entry.version, "refused", now=now, why=why, numbers=found.to_json())
             return "refused", why
 
         told = await self._owner.change(judged)
@@ -198,6 +208,17 @@ class Shadow:
             lambda store: Registry(store).set_aside(entry.name, entry.version, status, now=now, why=why)
         )
         self._tell(f"challenger {status.replace('_', ' ')}", model=entry.name, version=entry.version, reason=why)
+
+
+def _keep(store: Store, made: Sequence[Prediction | Answer]) -> None:
+    store.append("shadow_predictions", rows.from_predictions(one for one in made if isinstance(one, Prediction)))
+    store.append("shadow_answers", rows.from_answers(one for one in made if isinstance(one, Answer)))
+
+
+def _told(found: Duel) -> str:
+    """Return the gain in words."""
+    hits = "" if found.hits is None else f" of {found.metric}, {100 * found.hits.gain.value:+.1f} % of hits"
+    return f"{found.scale * found.error.gain.value:+.4f} {found.unit}{hits}"
 
 
 def _versions(store: Store, entry: Entry) -> Sequence[Entry]:

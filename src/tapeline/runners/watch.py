@@ -93,10 +93,10 @@ class Facts:
 
 
 class VenueTime:
-    """A venue's time, told from its trades and a timer that only runs forward.
+    """A venue's time, told by what it shows (its trades, before the first of them its REST) and a timer.
 
-    Setting the wall clock cannot move it, and it is never ahead of what the venue itself has shown or of our clock at
-    that moment.
+    The timer only runs forward: setting the wall clock cannot move it. It is never ahead of what the venue itself has
+    shown or of our clock at that moment; our clock alone tells nothing, for it may be ahead of the venue's.
     """
 
     def __init__(self) -> None:
@@ -107,7 +107,7 @@ class VenueTime:
         self._offset = min(int(frame.ts_event.max()), int(frame.ts_init.max())) - at
 
     def begin(self, now: int, at: int) -> None:
-        """Take our own clock until the first trade comes."""
+        """Take what the venue showed otherwise, until the first trade comes."""
         if self._offset is None:
             self._offset = now - at
 

@@ -35,6 +35,8 @@ TICK = 0.1
 """How often (s) is looked for what time asks for."""
 _TICK_IN_TROUBLE = 1.0
 _FIRST_WAIT = 0.1
+_MOMENT = 0.02
+"""So long (s) a commit under way may hold up who reads a socket; beyond it larger batches cost less than waiting."""
 
 STAGES = ("receive", "queue", "commit", "publish", "total")
 """Where a trade's time goes: to the writer, in the queue, in the transaction, back in the loop; and all of it."""
@@ -88,10 +90,13 @@ class Writer:
         self._held: Taken | Heard | _Job | None = None
         self._queued = 0
         self._room = asyncio.Semaphore(settings.queue)
+        self._drained = asyncio.Event()
+        self._drained.set()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tapeline-writer", daemon=True)
         self._ended = asyncio.Event()
         self._asked: set[asyncio.Future[Any]] = set()
+        self._shown: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticking: asyncio.TimerHandle | None = None
 
@@ -137,9 +142,21 @@ class Writer:
             self._room.release()
             raise
         self._queued += 1
+        self._drained.clear()
         now = self._clock.now()
         self.latency["receive"].add(now - delivery.received if delivery.received else 0)
         self._jobs.put(Taken(delivery, self._timer()))
+
+    async def drained(self) -> None:
+        """Wait until nothing waits to be committed, for a moment at most.
+
+        Two threads that run Python take turns of up to 5 ms: who parses messages while a commit runs slows it down
+        by more than is gained.
+        """
+        if not self._drained.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_MOMENT):
+                    await self._drained.wait()
 
     async def standing(self, instrument: str) -> Standing:
         """Return where an instrument stands once everything taken before is committed.
@@ -149,17 +166,24 @@ class Writer:
         """
         return await self._ask(lambda keeper: keeper.standing(instrument))
 
-    async def give_up(self, missing: Missing) -> None:
-        """Decide that the venue cannot give these ids any more.
+    async def give_up(self, *missing: Missing) -> None:
+        """Decide that the venue cannot give these ids of an instrument any more.
 
         Raises:
             StoreUnavailable: the database cannot be had now.
         """
-        await self._ask(lambda keeper: keeper.give_up(missing))
+        await self._ask(lambda keeper: keeper.give_up(*missing))
 
     def live(self, instruments: Sequence[str], ago: int | None) -> None:
         """Tell how long ago (ns) all was heard and taken that the venue said of instruments; None: trades may miss."""
         self._jobs.put(Heard(instruments, None if ago is None else self._timer() - ago))
+
+    def shown(self, venue: str, now: int) -> None:
+        """Tell what the own clock of a venue shows, ns UTC; the first time counts."""
+        if venue not in self._shown:
+            self._shown.add(venue)
+            at = self._timer()
+            self._put(lambda keeper: keeper.shown(venue, now, at)).add_done_callback(_seen)
 
     async def call(self, function: Callable[[Keeper], Answer]) -> Answer:
         """Run a function on the thread between two transactions, after everything taken before.
@@ -324,12 +348,15 @@ class Writer:
 
     def _end(self) -> None:
         self._ended.set()
+        self._drained.set()
         for future in list(self._asked):
             _fail(future, StoreUnavailable("writer", f"has stopped: {self.failure or 'it was closed'}"))
 
     def _committed(self, batch: list[Taken], begun: int, ended: int) -> None:
         self.commits += 1
         self._queued -= len(batch)
+        if not self._queued:
+            self._drained.set()
         at, now = self._timer(), self._clock.now()
         for delivery, taken in batch:
             self._room.release()

@@ -189,7 +189,7 @@ class Server:
         self._numbered += 1
         session = self.venue.open(asked, self._numbered, self.now())
         if isinstance(session, Response):
-            return as_http(session)
+            return as_http(session, self.now())
         self._opened[socket] = (session, self._numbered)
         return None
 
