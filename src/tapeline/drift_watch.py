@@ -25,7 +25,9 @@ from tapeline.types import Bool, Float, Int, Timeframe
 OUTPUT = "prediction"
 """The column that stands for what a champion says."""
 NEWEST = 1440
-"""How many of the newest rows are compared with the rows of training."""
+"""How many of the newest rows are compared with the rows of training, if those are many."""
+_SHARE = 7
+"""So many stretches as long as the newest rows are in training, at least: they tell how far one more may lie away."""
 _REFERENCE = 12_000
 _WARMUP = 500
 _BLOCKS = (60, 240)
@@ -139,6 +141,7 @@ class _Watched:
         self._rows = len(as_of)
         least, most = _BLOCKS
         block = max(least, min(most, len(as_of) // 10))
+        self._newest = max(block, min(NEWEST, len(as_of) // _SHARE))
         self._detector = DriftDetector(self.reference, as_of, self.columns, block=block)
 
     def _seen(self, found: CandleRows) -> _Seen:
@@ -154,6 +157,6 @@ class _Watched:
         ours = self._champion.predictor.artifact
         start = max(0, self._trained_to - _WARMUP * self._step)
         found = query.candles(store, settings, ours.instrument, ours.timeframe, start, limit=NEWEST + _WARMUP)
-        self.newer, as_of = self._seen(found).between(self._trained_to, None, NEWEST)
+        self.newer, as_of = self._seen(found).between(self._trained_to, None, self._newest)
         drifts = self._detector.check(self.newer, as_of)
         return ModelDrift(self._entry, tuple(drifts), "", self._rows, int(as_of[0]), int(as_of[-1]), len(as_of))

@@ -2,78 +2,175 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tapeline import labels
 from tapeline.clock import format_time
 from tapeline.errors import UnknownName
+from tapeline.learning.metrics import METRICS, Metric
+from tapeline.learning.outcomes import Labels, outcomes
 from tapeline.learning.resample import Interval
-from tapeline.outcomes import joined, mean_of
+from tapeline.models.targets import TARGETS
+from tapeline.outcomes import closed, mean_of
 from tapeline.registry import Entry, Registry
+from tapeline.serving import PREDICTED
 from tapeline.stores import rows
 from tapeline.stores.base import Store
-from tapeline.types import Prediction, Timeframe
+from tapeline.types import Answer, Float, Prediction, Timeframe
 
-KEPT_IN = ("predictions", "shadow_predictions")
-"""Where what champions said, and what challengers said, is stored."""
+IN_SHADOW = ("shadow_predictions", "shadow_answers")
+"""Where what challengers say is stored."""
+KEPT_IN = ("predictions", "answers", *IN_SHADOW)
+"""Where what any version said is stored."""
+_UNITS = {"mae": ("bp", 1e4), "log_loss": ("nats", 1.0)}
+"""The metrics that decide, each with the unit in which it is told, and by what it becomes a number of that."""
+_BEFORE = 61
+"""How many candles before a row its outcome depends on: those of its volatility, by which bands are wide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A mean of both versions over the same outcomes, NaN where no outcome is known of both.
+
+    ``gain`` is the difference with its interval, positive where the challenger is better.
+    """
+
+    champion: float
+    challenger: float
+    gain: Interval
+
+    def gains(self, name: str, scale: float = 1.0) -> dict[str, float | None]:
+        """Return the gain as plain JSON values."""
+        told = {name: self.gain.value, f"{name}_low": self.gain.low, f"{name}_high": self.gain.high}
+        return {key: _known(scale * value) for key, value in told.items()}
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value
 
 
 @dataclass(frozen=True, slots=True)
 class Duel:
     """How two versions did on the same outcomes.
 
-    ``champion`` and ``challenger`` are mean absolute errors of the log return; ``gain`` is the first less the second,
-    with its interval, positive where the challenger is better. All are NaN where no outcome is known of both.
+    ``error`` decides: the mean absolute error of returns and volatilities, the log loss of probabilities. Of these
+    ``hits`` says how often the likeliest class came, and is None of others.
     """
 
+    target: str
     outcomes: int
-    champion: float
-    challenger: float
-    gain: Interval
+    error: Score
+    hits: Score | None = None
 
-    def to_json(self) -> dict[str, float | int | None]:
+    @property
+    def metric(self) -> str:
+        """Return the name of what decides."""
+        return _deciding(self.target).name
+
+    @property
+    def unit(self) -> str:
+        """Return in what errors and their gains are told."""
+        return _UNITS[self.metric][0]
+
+    @property
+    def scale(self) -> float:
+        """Return by what errors and their gains become numbers of `unit`."""
+        return _UNITS[self.metric][1]
+
+    def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
-        numbers = (self.champion, self.challenger, self.gain.value, self.gain.low, self.gain.high)
-        names = ("champion_error", "challenger_error", "gain", "gain_low", "gain_high")
-        known = (None if np.isnan(value) else value for value in numbers)
-        return {"outcomes": self.outcomes, **dict(zip(names, known, strict=True))}
+        errors = {"champion_error": _known(self.error.champion), "challenger_error": _known(self.error.challenger)}
+        hits = self.hits.gains("hit_gain") if self.hits else {}
+        return {"outcomes": self.outcomes, "metric": self.metric, **errors, **self.error.gains("gain"), **hits}
+
+
+def _deciding(target: str) -> Metric:
+    return next(metric for metric in METRICS[target] if metric.name in _UNITS)
+
+
+def _hits(target: str) -> Metric | None:
+    return next((metric for metric in METRICS[target] if metric.name == "accuracy"), None)
+
+
+def has_duels(target: str) -> bool:
+    """Return whether versions of a target can be judged by what came: not regimes and anomalies."""
+    return TARGETS[target].supervised
 
 
 def duel(store: Store, entry: Entry, champion: str, challenger: str, *, start: int | None = None) -> Duel:
     """Judge two versions of a task on the outcomes of what both said since ``start`` (ns UTC).
 
-    Late predictions and candles that are not complete are left out.
+    Late predictions and outcomes that need candles that are not complete are left out.
     """
-    ours, theirs = (_errors(store, entry, version, start) for version in (champion, challenger))
+    ours, theirs = (said(store, KEPT_IN, entry, version, start) for version in (champion, challenger))
     both = sorted(set(ours) & set(theirs))
-    if not both:
-        return Duel(0, np.nan, np.nan, Interval(np.nan, np.nan, np.nan))
-    first, second = (np.array([errors[at] for at in both]) for errors in (ours, theirs))
+    came = _came(store, entry, both)
+    fair = [at for at in both if max(ours[at].made_at, theirs[at].made_at) < came[at][1] and not np.isnan(came[at][0])]
+    true = np.array([came[at][0] for at in fair])
+    answers = [np.array([numbers(each[at], entry.target) for at in fair]) for each in (ours, theirs)]
     overlap = max(1, entry.horizon // Timeframe.parse(entry.timeframe).step)
-    return Duel(len(both), float(first.mean()), float(second.mean()), mean_of(first - second, overlap))
+    error = _score(_deciding(entry.target), true, answers, overlap)
+    hits = None if (metric := _hits(entry.target)) is None else _score(metric, true, answers, overlap)
+    return Duel(entry.target, len(fair), error, hits)
 
 
-def _errors(store: Store, entry: Entry, version: str, start: int | None) -> dict[int, float]:
-    """Return the absolute error of each fair prediction of a version, by its ``as_of``."""
-    made = [one for kind in KEPT_IN for one in said(store, kind, entry, version, start)]
+def _score(metric: Metric, true: Float, answers: Sequence[Float], overlap: int) -> Score:
+    if not len(true):
+        return Score(np.nan, np.nan, Interval(np.nan, np.nan, np.nan))
+    first, second = (metric.rows(true, said) for said in answers)
+    return Score(float(first.mean()), float(second.mean()), mean_of(metric.sign * (second - first), overlap))
+
+
+def _came(store: Store, entry: Entry, asked: Sequence[int]) -> dict[int, tuple[float, int]]:
+    """Return for each row asked about, by its ``as_of``, what came (NaN: unknown), and when that was known."""
+    if not asked:
+        return {}
+    grid = Timeframe.parse(entry.timeframe)
+    start = asked[0] - grid.size - _BEFORE * grid.step
+    candles = closed(store, entry.instrument, entry.timeframe, start, asked[-1] + entry.horizon)
+    values, known_at = labels.forward_return(candles, grid, entry.horizon)
+    found = outcomes(candles, grid, entry.horizon, values)
+    found |= {"return": Labels(values, known_at), "direction": Labels(labels.direction(values), known_at)}
+    ours = found[entry.target]
+    told = zip(ours.values.tolist(), ours.known_at.tolist(), strict=True)
+    known = dict(zip(candles["close_time"].tolist(), told, strict=True))
+    return {at: known.get(at, (np.nan, at)) for at in asked}
+
+
+def said(
+    store: Store, kinds: Sequence[str], entry: Entry, version: str, start: int | None
+) -> dict[int, Prediction | Answer]:
+    """Return what a version of a task said since ``start``, as stored in some kinds, by its ``as_of``."""
     return {
-        one.as_of: abs(one.value - float(np.log(came.close / one.close)))
-        for one, came in zip(made, joined(store, made), strict=True)
-        if came is not None and came.complete and one.made_at < one.target_time
+        one.as_of: one
+        for kind in kinds
+        for one in _stored(store, kind, entry, start)
+        if one.horizon == entry.horizon and _versions(one).get(entry.target) == version
+        if not np.isnan(numbers(one, entry.target)).any()
     }
 
 
-def said(store: Store, kind: str, entry: Entry, version: str, start: int | None) -> list[Prediction]:
-    """Return what a version of a task said since ``start``, as stored in a kind."""
+def _stored(store: Store, kind: str, entry: Entry, start: int | None) -> Sequence[Prediction | Answer]:
     table = store.read(kind, instrument=entry.instrument, start=start, timeframe=entry.timeframe)
-    return [
-        one
-        for one in rows.to_predictions(table)
-        if one.horizon == entry.horizon and one.model_version.partition("+")[0] == version
-    ]
+    return rows.to_answers(table) if kind.endswith("answers") else rows.to_predictions(table)
+
+
+def _versions(one: Prediction | Answer) -> dict[str, str]:
+    """Return the versions that said it, by target."""
+    if isinstance(one, Answer):
+        return {one.target: one.model_version}
+    return dict(zip(PREDICTED, one.model_version.split("+"), strict=False))
+
+
+def numbers(one: Prediction | Answer, target: str) -> Float:
+    """Return what was said of a target, as a model says it: a number, or the probability of each class."""
+    if isinstance(one, Answer):
+        return np.array(one.said if TARGETS[target].classes else one.said[0])
+    return np.array(one.value if target == "return" else one.p_up)
 
 
 def compared(store: Store, name: str, version: str | None = None) -> list[dict[str, Any]]:
@@ -102,9 +199,12 @@ def _row(store: Store, entry: Entry, champion: Entry | None) -> dict[str, Any]:
         "gate": report.get("reason"),
         "coverage": report.get("coverage"),
     }
-    if champion is None or entry.target != "return":
+    if champion is None or not has_duels(entry.target):
         return told
     found = duel(store, entry, champion.version, entry.version)
-    bp = 1e4 * np.array([found.challenger, found.gain.value, found.gain.low, found.gain.high])
-    live = dict(zip(("error_bp", "gain_bp", "gain_low", "gain_high"), bp.round(4).tolist(), strict=True))
-    return told | {"outcomes": found.outcomes, **{key: None if np.isnan(x) else x for key, x in live.items()}}
+    error = _known(found.error.challenger * found.scale)
+    told |= {"outcomes": found.outcomes, "metric": found.metric, "unit": found.unit, "error": error}
+    told |= found.error.gains("gain", found.scale)
+    if found.hits is not None:
+        told |= {"hit_rate": _known(found.hits.challenger)} | found.hits.gains("hit_gain")
+    return told

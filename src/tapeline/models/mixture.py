@@ -52,14 +52,14 @@ class Mixture(Model):
         weights: Float | None = None,
     ) -> Self:
         """Learn centres, spread and shares; nothing is random but the data."""
+        from scipy import special
+
         self.past, self.usual = past % rows.shape[-1], reference(rows)
         level = self._level(rows)
         self.centres = np.quantile(level, (1 / 6, 1 / 2, 5 / 6))
         self.spread, self.shares = max(float(level.std()), _LEAST), np.full(_REGIMES, 1 / _REGIMES)
         for _ in range(_PASSES):
-            scores = self._scores(level)
-            chances = np.exp(scores - scores.max(axis=1, keepdims=True))
-            chances /= chances.sum(axis=1, keepdims=True)
+            chances = special.softmax(self._scores(level), axis=1)
             weight = chances.sum(axis=0) + _LEAST
             self.shares = weight / weight.sum()
             self.centres = ((chances * level[:, None]).sum(axis=0) + _LEAST * self.centres) / weight

@@ -1,10 +1,11 @@
 """Drift: whether numbers still come as they came in training.
 
 A number counts as drifted where the difference is both large and more than chance: PSI, the Kolmogorov-Smirnov
-distance and the share in the tails each have a bound of size, and a bound of chance that is measured on the reference
-itself, by resampling it in blocks, so that numbers that hang together in time raise no alarm. Bins are open-ended:
-what lies outside everything seen before counts, and so does what is missing. Rows are compared with reference rows of
-the same hours of the day, so the hour is no drift.
+distance and the share in the tails each have a bound of size, and two bounds of chance that are measured on the
+reference itself: by resampling it in blocks, for numbers that hang together in time, and by comparing stretches of it
+with the rest, for what wanders from day to day. Bins are open-ended: what lies outside everything seen before counts,
+and so does what is missing. Rows are compared with reference rows of the same hours of the day, so the hour is no
+drift.
 
 Sources: Yurdakul (2018), Statistical properties of the population stability index; Kuensch (1989), The jackknife and
 the bootstrap for general stationary observations.
@@ -19,8 +20,8 @@ from typing import Literal
 
 import numpy as np
 
-from tapeline.clock import DAY, HOUR
 from tapeline.errors import NotEnoughData, UsageError
+from tapeline.monitor.distances import counted, distances, edges_of, equal_rows, hours_of, like_hours, range_of, worth
 from tapeline.types import Float, Int
 
 Level = Literal["none", "moderate", "major"]
@@ -32,8 +33,10 @@ KS_BOUNDS = (0.15, 0.3)
 TAIL_BOUNDS = (3.0, 6.0)
 """From which factor on, by which the share in the outer hundredth grew, it is."""
 
-_COARSE, _FINE = 10, 100
-_TAIL = 0.005
+_STRETCHES = (3, 12)
+"""How few stretches of the reference tell how far one more may lie from the others, and how many are looked at."""
+_NONE = np.array([0.01, 0.01, 0.25])
+"""PSI, distance and tail that are as good as none: a tail without any extremes tells not how heavy one may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +102,18 @@ class DriftDetector:
             was = len(reference)
             raise NotEnoughData("drift reference", "is short", expected=f"{10 * block} rows", was=was, next_step=step)
         self.columns = tuple(columns)
-        self._hours = _hours(as_of)
-        self._edges = [_edges(column) for column in reference.T]
+        self._hours = hours_of(as_of)
+        self._edges = [edges_of(column) for column in reference.T]
         self._bins = [
             np.searchsorted(edges, column).astype(np.int64)
             for edges, column in zip(self._edges, reference.T, strict=True)
         ]
-        self._ranges = [_range(column) for column in reference.T]
+        self._ranges = [range_of(column) for column in reference.T]
         self._quantile = 1 - false_alarms / (3 * max(1, len(columns)))
         self._block, self._resamples, self._seed = block, resamples, seed
+        self._reference, self._false_alarms = reference, false_alarms
         self._chance: dict[int, list[Float]] = {}
+        self._apart: dict[int, Float] = {}
 
     def check(self, rows: Float, as_of: Int) -> list[Drift]:
         """Return how each column of newer rows (m x k, at instants m) differs from the reference.
@@ -119,31 +124,28 @@ class DriftDetector:
         if len(rows) < self._block:
             step = "wait for more rows"
             raise NotEnoughData("drift", "has few rows", expected=f"{self._block}", was=len(rows), next_step=step)
-        weights = self._like_hours(_hours(as_of))
+        weights = self._like_hours(hours_of(as_of))
         size = len(rows) // self._block * self._block
         if size not in self._chance:
             self._chance[size] = [self._by_chance(at, size) for at in range(len(self.columns))]
-        return [self._compare(at, column, weights, self._chance[size][at]) for at, column in enumerate(rows.T)]
+            self._apart[size] = self._between_stretches(size)
+        luck = zip(self._chance[size], self._apart[size], strict=True)
+        return [self._compare(at, rows[:, at], weights, *bounds) for at, bounds in enumerate(luck)]
 
     def _like_hours(self, hours: Int) -> Float:
         """Return a weight per reference row, so that they are of the same hours as the rows to compare."""
-        now, before = (np.bincount(each, minlength=24) for each in (hours, self._hours))
-        ratio = np.divide(now, before, out=np.zeros(24), where=before > 0)
-        weights: Float = ratio[self._hours]
-        if (like := _worth(weights)) < self._block:
+        weights = like_hours(hours, self._hours)
+        if (like := worth(weights)) < self._block:
             rule, step = f"{self._block} reference rows of the same hours", "take a reference of more days"
             raise NotEnoughData("drift", "has few like hours", expected=rule, was=round(like), next_step=step)
         return weights
 
-    def _compare(self, at: int, column: Float, weights: Float, chance: Float) -> Drift:
+    def _compare(self, at: int, column: Float, weights: Float, chance: Float, apart: Float) -> Drift:
         edges = self._edges[at]
-        wide = len(edges) + 2
-        before = np.asarray(np.bincount(self._bins[at], weights, wide), np.float64)
-        now = np.bincount(np.searchsorted(edges, column), minlength=wide).astype(np.float64)
-        # Weights tell proportions only: the reference counts as as many equal rows as would tell as much.
-        before *= _worth(weights) / before.sum()
-        chance = chance * self._own_error(at, weights, len(column))
-        psi, kl, ks, tail = _distances(before[None], now[None])[:, 0].tolist()
+        before = np.asarray(np.bincount(self._bins[at], weights, len(edges) + 2), np.float64)
+        before, now = equal_rows(before, weights), counted(edges, column)
+        chance = np.maximum(chance * self._own_error(at, weights, len(column)), apart)
+        psi, kl, ks, tail = distances(before[None], now[None])[:, 0].tolist()
         sizes = ((psi, PSI_BOUNDS), (ks, KS_BOUNDS), (tail, TAIL_BOUNDS))
         level = max(
             (value > luck and value >= least) + (value > luck and value >= most)
@@ -168,72 +170,51 @@ class DriftDetector:
         starts = random.integers(0, len(bins) - self._block + 1, (self._resamples, size // self._block))
         drawn = (running[starts + self._block] - running[starts]).sum(axis=1, dtype=np.float64)
         whole = np.broadcast_to(running[-1].astype(np.float64), drawn.shape)
-        psi, _, ks, tail = _distances(whole, drawn)
+        psi, _, ks, tail = distances(whole, drawn)
         reached: Float = np.quantile(np.stack([psi, ks, tail]), self._quantile, axis=1)
         return reached
+
+    def _between_stretches(self, size: int) -> Float:
+        """Return what PSI, distance and tail of so many rows in a row reach against all others (k x 3).
+
+        Blocks miss what wanders for longer than they are, as volatility does over days. So stretches of the reference
+        are each compared with the rest of it: a further one, by Student's prediction of the logarithms, exceeds this
+        with a quarter of the rate of false alarms: there are three measures, of columns that wander nearly as one. It
+        is 0 where fewer than three stretches can be compared.
+        """
+        from scipy.stats import t as student
+
+        starts = np.arange(len(self._hours) % size, len(self._hours) - size + 1, size)
+        least, most = _STRETCHES
+        places = np.linspace(0, len(starts) - 1, min(len(starts), most)).astype(np.int64)
+        found = [apart for start in starts[places].tolist() if (apart := self._stretch(start, size)) is not None]
+        if len(found) < least:
+            return np.zeros((len(self.columns), 3))
+        logs = np.log(np.array(found) + _NONE)
+        reach = student.ppf(1 - self._false_alarms / 4, len(found) - 1) * math.sqrt(1 + 1 / len(found))
+        bound: Float = np.exp(logs.mean(axis=0) + reach * logs.std(axis=0, ddof=1)) - _NONE
+        return bound
+
+    def _stretch(self, start: int, size: int) -> Float | None:
+        """Return how far a stretch is from the rest (k x 3), None where too little of it is of the same hours."""
+        inside, rest = slice(start, start + size), np.r_[0:start, start + size : len(self._hours)]
+        weights = like_hours(self._hours[inside], self._hours[rest])
+        if worth(weights) < self._block:
+            return None
+        found = []
+        for column in self._reference.T:
+            edges = edges_of(column[rest])
+            before = equal_rows(counted(edges, column[rest], weights), weights)
+            found.append(distances(before[None], counted(edges, column[inside])[None])[[0, 2, 3], 0])
+        return np.array(found)
 
     def _own_error(self, at: int, weights: Float, size: int) -> Float:
         """Return by what chance grows because the reference is a sample too; in the tails by how many extremes it saw.
 
         Only rows of the same hours count: of few of them much can come by chance.
         """
-        more = 1 + size / _worth(weights)
+        more = 1 + size / worth(weights)
         last = len(self._edges[at])
         extremes = np.flatnonzero(((self._bins[at] == 0) | (self._bins[at] == last)) & (weights > 0))
         apart = 1 + int((np.diff(extremes) > self._block // 4).sum())
         return np.array([more, math.sqrt(more), 1 + 2 / math.sqrt(apart)])
-
-
-def _worth(weights: Float) -> float:
-    """Return how many equal rows tell as much as weighted ones do (Kish's effective sample size)."""
-    total = float(weights.sum())
-    return total * total / float((weights * weights).sum()) if total else 0.0
-
-
-def _hours(as_of: Int) -> Int:
-    return as_of % DAY // HOUR
-
-
-def _range(column: Float) -> tuple[float, float]:
-    """Return the least and the greatest number; NaN, which nothing is beyond, where none is known."""
-    known = column[np.isfinite(column)]
-    return (float(known.min()), float(known.max())) if len(known) else (math.nan, math.nan)
-
-
-def _edges(column: Float) -> Float:
-    """Return the inner edges: the hundredths, the tails, and both sides of every value that often repeats."""
-    known = np.sort(column[np.isfinite(column)])
-    if not len(known):
-        return np.zeros(1)
-    inner = np.quantile(known, [_TAIL, *np.arange(1, _FINE) / _FINE, 1 - _TAIL])
-    values, counts = np.unique(known, return_counts=True)
-    often = values[counts * _FINE > len(known)]
-    return np.unique(np.concatenate([inner, often, np.nextafter(often, -np.inf)]))
-
-
-def _distances(before: Float, now: Float) -> Float:
-    """Return PSI, KL, KS and tail ratio (4 x r) of counts over fine bins (r x b), the last bin being the missing."""
-    p = before / before.sum(axis=1, keepdims=True)
-    known_p, known_q = (
-        counts[:, :-1] / np.maximum(counts[:, :-1].sum(axis=1, keepdims=True), 1) for counts in (before, now)
-    )
-    ks = np.abs(np.cumsum(known_p - known_q, axis=1)).max(axis=1)
-    outside = [share[:, 0] + share[:, -1] for share in (known_p, known_q)]
-    tail = outside[1] / np.maximum(outside[0], 2 * _TAIL)
-    groups = _groups(p.mean(axis=0)[:-1])
-    coarse = [np.concatenate([_summed(counts[:, :-1], groups), counts[:, -1:]], axis=1) for counts in (before, now)]
-    a, b = ((counts + 0.5) / (counts.sum(axis=1, keepdims=True) + 0.5 * counts.shape[1]) for counts in coarse)
-    ratio = np.log(b / a)
-    return np.stack([((b - a) * ratio).sum(axis=1), (b * ratio).sum(axis=1), ks, tail])
-
-
-def _groups(shares: Float) -> Int:
-    """Return the first of each run of fine bins that together hold about a tenth; an end of no mass stands alone."""
-    reached = np.minimum((np.cumsum(shares) - shares / 2) * _COARSE, _COARSE - 1e-9).astype(np.int64)
-    starts = np.flatnonzero(np.diff(reached, prepend=-1))
-    return np.unique(np.concatenate([starts, np.array([0, 1, len(shares) - 1])]))
-
-
-def _summed(counts: Float, starts: Int) -> Float:
-    summed: Float = np.add.reduceat(counts, starts[starts < counts.shape[1]], axis=1)
-    return summed

@@ -11,8 +11,9 @@ interface DuelRow {
   model: string;
   status: string;
   outcomes?: number;
-  error_bp?: number | null;
-  gain_bp?: number | null;
+  unit?: string;
+  error?: number | null;
+  gain?: number | null;
   gain_low?: number | null;
   gain_high?: number | null;
 }
@@ -27,17 +28,18 @@ function drawn(rows: readonly DuelRow[]): HTMLElement {
   const ends = told.flatMap((row) => [Math.abs(row.gain_low ?? 0), Math.abs(row.gain_high ?? 0)]);
   const reach = Math.max(...ends, 0) * 1.1 || 1;
   const axis = { from: -reach, to: reach, nothing: 0 };
-  if (!told.length) return empty("Nothing to compare", "No version of it answers.");
+  const unit = told[0]?.unit;
+  if (unit === undefined) return empty("Nothing to compare", "No version of it answers.");
   const cells = told.map((row) => {
-    const gain = row.gain_bp ?? null;
-    const label = gain === null ? "not known yet" : `better by ${fixed(gain, 3)} bp`;
+    const gain = row.gain ?? null;
+    const label = gain === null ? "not known yet" : `better by ${fixed(gain, 3)} ${unit}`;
     const better =
       row.status === "champion"
         ? h("span", { class: "note" }, "champion")
         : whisker(gain, row.gain_low ?? null, row.gain_high ?? null, axis, label);
-    const error = row.error_bp ?? null;
+    const error = row.error ?? null;
     return [row.status, row.model, compact(row.outcomes), error === null ? "–" : fixed(error, 3), better];
   });
-  const heads = ["Status", "Model", "Outcomes#", "Error, bp#", "Better than the champion"];
+  const heads = ["Status", "Model", "Outcomes#", `Error, ${unit}#`, "Better than the champion"];
   return table("Champion and challengers on the same outcomes", heads, cells);
 }
