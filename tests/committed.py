@@ -11,7 +11,7 @@ from tapeline.clock import MINUTE
 from tapeline.features import FeatureSet
 from tapeline.hub import Committed
 from tapeline.pipeline import Layout, Pipeline
-from tapeline.types import Prediction
+from tapeline.types import Answer, Prediction
 
 BARS = FeatureSet.load("bars")
 
@@ -44,6 +44,26 @@ def prediction(
         p_up=0.6,
         close=60_000.0,
         model="ridge",
+        model_version="v",
+        feature_set="bars",
+        feature_version=BARS.version,
+        row_hash="0" * 32,
+    )
+
+
+def answer(target: str, said: tuple[float, ...], minutes: int = 0) -> Answer:
+    """Return what a model of another target said, some minutes after the first."""
+    as_of = START + minutes * MINUTE
+    return Answer(
+        id=f"{target}{as_of}",
+        instrument=TRADED,
+        timeframe="1m",
+        target=target,
+        made_at=as_of,
+        as_of=as_of,
+        horizon=MINUTE,
+        said=said,
+        model="made up",
         model_version="v",
         feature_set="bars",
         feature_version=BARS.version,

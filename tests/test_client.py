@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,7 +47,11 @@ ARGUMENTS: dict[str, Any] = {
     "model": "ridge+logistic",
     "cursor": "AAAA",
     "by": "day",
+    "target": "regime",
 }
+
+
+FILLED = ("candles", "trades", "features", "predictions", "answers", "models", "late")
 
 
 def all_questions(**chosen: Any) -> Iterator[tuple[str, Question[Any]]]:
@@ -81,8 +86,9 @@ def test_it_asks_every_route_with_every_parameter(app: FastAPI) -> None:
 
 async def test_it_reads_every_answer(address: str, store: DuckDBStore) -> None:
     made = store.read("predictions", limit=5)["id"].to_pylist()[0]
+    said = store.read("answers", limit=5)["id"].to_pylist()[0]
     version = next(entry.version for entry in Registry(store).entries() if entry.name == NAME)
-    good = {"id": made, "version": version, "cursor": None}
+    good = {"id": made, "version": version, "cursor": None, "model": None, "timeframe": "1m"}
     refused = {"drift": StoreUnavailable, "rollback": UsageError, "run": UnknownName}
     async with AsyncClient(address, token=TOKEN) as client:
         for name, question in all_questions(**good):
@@ -90,8 +96,9 @@ async def test_it_reads_every_answer(address: str, store: DuckDBStore) -> None:
                 with pytest.raises(refused[name]):
                     await client.ask(question)
                 continue
-            answer = await client.ask(question)
-            if isinstance(answer, Page) and name in ("candles", "trades", "features", "predictions", "models", "late"):
+            asked = replace(question, path=question.path.replace(made, said)) if "answer" in name else question
+            answer = await client.ask(asked)
+            if isinstance(answer, Page) and name in FILLED:
                 assert answer.items
         candles = await client.ask(questions.candles(TRADED, limit=2))
         assert isinstance(candles.items[0], wire.Candle)

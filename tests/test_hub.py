@@ -8,11 +8,11 @@ from math import log
 from typing import Any
 
 import pytest
-from tests.committed import BARS, commits, prediction
+from tests.committed import BARS, answer, commits, prediction
 from tests.stored import START, TRADED
 
 from tapeline import wire
-from tapeline.clock import MINUTE
+from tapeline.clock import MINUTE, format_time
 from tapeline.errors import UsageError
 from tapeline.hub import Committed, Hub
 from tapeline.subscriber import CHANNELS, Subscriber, Wants
@@ -144,6 +144,23 @@ async def test_an_outcome_is_told_once_when_the_candle_of_its_target_closes() ->
     assert outcome["error"] == pytest.approx(0.001 - value)
     assert (outcome["inside"], outcome["hit"], outcome["complete"]) == (abs(0.001 - value) <= 0.01, value > 0, True)
     assert hub.made == {("ridge", TRADED, "up"): 1}
+
+
+async def test_answers_of_other_targets_are_told_by_target() -> None:
+    hub = Hub()
+    first = next(commits(300, 300))
+    said = [answer("regime", (0.2, 0.7, 0.1)), answer("volatility", (0.01,)), answer("regime", (0.6, 0.3, 0.1), 1)]
+    first.outputs.answers.extend(said)
+    hub.publish(first)
+    subscriber = hub.subscriber()
+    hub.subscribe(subscriber, ["answers"], timeframes=["1m"])
+    told = [row for one in (await taken(subscriber))[1:] for row in one["data"]]
+    newest = {row["target"]: (row["label"], row["value"], row["probabilities"], row["as_of"]) for row in told}
+    assert newest == {
+        "regime": ("low", None, {"low": 0.6, "normal": 0.3, "high": 0.1}, format_time(START + MINUTE)),
+        "volatility": (None, 0.01, {}, format_time(START)),
+    }
+    assert hub.counted("answers") == {TRADED: 3}
 
 
 async def test_a_prediction_whose_target_never_closes_has_no_outcome() -> None:

@@ -20,7 +20,7 @@ from tapeline import wire
 from tapeline.features import FeatureSet
 from tapeline.pipeline import Outputs
 from tapeline.subscriber import EVERY, Event, Subscriber, Wants
-from tapeline.types import Frame, Prediction, Records
+from tapeline.types import Answer, Frame, Prediction, Records
 
 if TYPE_CHECKING:
     from tapeline.monitoring import Monitored
@@ -126,6 +126,7 @@ class Hub:
                 rows = partial(wire.features, name, timeframe, committed.sets[chosen], made)
                 self._send("features", name, timeframe, rows, partial(_last, rows), chosen)
         self._publish_predictions(name, outputs.predictions)
+        self._publish_answers(name, outputs.answers)
         for timeframe, candles in outputs.candles.items():
             self._publish_outcomes(name, timeframe, candles)
         for timeframe, candles in (committed.running or {}).items():
@@ -239,6 +240,14 @@ class Hub:
             rows = partial(_predictions, [(one, None) for one in group])
             self._send("predictions", name, timeframe, rows, partial(_last, rows), f"{horizon} {model}")
 
+    def _publish_answers(self, name: str, made: Sequence[Answer]) -> None:
+        def task(one: Answer) -> tuple[str, int, str]:
+            return one.timeframe, one.horizon, one.target
+
+        for (timeframe, horizon, target), group in groupby(sorted(made, key=task), task):
+            rows = partial(_answers, list(group))
+            self._send("answers", name, timeframe, rows, partial(_last, rows), f"{horizon} {target}")
+
     def _publish_outcomes(self, name: str, timeframe: str, candles: Records) -> None:
         """Join open predictions with the candles that close at their target; one that none closes at has no outcome."""
         waiting = self._open.get((name, timeframe))
@@ -271,6 +280,7 @@ class Hub:
             "duplicates": committed.duplicates,
             "candles": sum(len(candles) for candles in outputs.candles.values()),
             "predictions": len(outputs.predictions),
+            "answers": len(outputs.answers),
         }
         for what, number in numbers.items():
             self.counts[what, name] += number
@@ -285,3 +295,7 @@ def _last(rows: partial[list[Any]]) -> list[Any]:
 
 def _predictions(made: Sequence[tuple[Prediction, wire.Outcome | None]]) -> list[wire.Prediction]:
     return [wire.prediction(one, outcome) for one, outcome in made]
+
+
+def _answers(made: Sequence[Answer]) -> list[wire.Answer]:
+    return [wire.answer(one) for one in made]

@@ -28,7 +28,7 @@ from tapeline.documents import (
     SqlAnswer,
     TrainingRun,
 )
-from tapeline.wire import Candle, Features, Gap, Prediction, Trade
+from tapeline.wire import Answer, Candle, Features, Gap, Prediction, Trade
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -99,6 +99,7 @@ def features(
 def predictions(
     *,
     instrument: str | None = None,
+    timeframe: str | None = None,
     model: str | None = None,
     start: str | None = None,
     end: str | None = None,
@@ -106,8 +107,8 @@ def predictions(
     cursor: str | None = None,
 ) -> Question[Page[Prediction]]:
     """Ask for predictions whose as_of is in [start, end), with outcomes."""
-    span = {"start": start, "end": end, "limit": limit, "cursor": cursor}
-    return _get("predictions", Page[Prediction], instrument=instrument, model=model, **span)
+    about = {"instrument": instrument, "timeframe": timeframe, "model": model}
+    return _get("predictions", Page[Prediction], **about, start=start, end=end, limit=limit, cursor=cursor)
 
 
 def prediction(id: str) -> Question[Prediction]:
@@ -118,6 +119,32 @@ def prediction(id: str) -> Question[Prediction]:
 def explain(id: str) -> Question[Document]:
     """Ask to recompute a prediction, and why it was made."""
     return _get(f"predictions/{quote(id)}/explain", Document)
+
+
+def answers(
+    *,
+    instrument: str | None = None,
+    timeframe: str | None = None,
+    target: str | None = None,
+    model: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    limit: int = 1000,
+    cursor: str | None = None,
+) -> Question[Page[Answer]]:
+    """Ask for what models of other targets said, as_of in [start, end)."""
+    about = {"instrument": instrument, "timeframe": timeframe, "target": target, "model": model}
+    return _get("answers", Page[Answer], **about, start=start, end=end, limit=limit, cursor=cursor)
+
+
+def answer(id: str) -> Question[Answer]:
+    """Ask for one answer of a model of another target."""
+    return _get(f"answers/{quote(id)}", Answer)
+
+
+def explain_answer(id: str) -> Question[Document]:
+    """Ask to recompute an answer, and why it was given."""
+    return _get(f"answers/{quote(id)}/explain", Document)
 
 
 def models(*, instrument: str | None = None) -> Question[Page[Model]]:

@@ -95,6 +95,13 @@ class Tape:
         table = self._store.read("predictions", instrument=instrument, start=_ns(start), end=_ns(end))
         return self._given(query.as_times(table, "made_at", "as_of", "target_time"))
 
+    def answers(
+        self, instrument: str | None = None, *, start: Instant | None = None, end: Instant | None = None
+    ) -> Any:
+        """Return what models of other targets said (`tapeline.models.targets`), as_of in [start, end)."""
+        table = self._store.read("answers", instrument=instrument, start=_ns(start), end=_ns(end))
+        return self._given(query.as_times(table, "made_at", "as_of"))
+
     def sql(self, text: str) -> Any:
         """Answer one reading SQL statement."""
         return self._given(self._store.sql(text))

@@ -15,7 +15,7 @@ from typing import Any
 from tapeline import wire
 from tapeline.errors import UsageError
 
-CHANNELS = ("candles", "running", "features", "predictions", "outcomes", "gaps", "status", "trades")
+CHANNELS = ("candles", "running", "features", "predictions", "outcomes", "answers", "gaps", "status", "trades")
 EVERY = "*"
 """Stands for all instruments."""
 

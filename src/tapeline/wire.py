@@ -15,6 +15,7 @@ import numpy as np
 
 from tapeline import types
 from tapeline.clock import SECOND, format_duration, format_time
+from tapeline.models.targets import TARGETS
 from tapeline.types import Frame, Int, Records, Side
 
 if TYPE_CHECKING:
@@ -99,6 +100,30 @@ class Prediction(msgspec.Struct, frozen=True):
     row_hash: str
     late: bool
     outcome: Outcome | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a model of another target than the return said, or of a direction that looks at other features.
+
+    Of a target with classes ``probabilities`` holds that of each and ``label`` names the likeliest; of the others
+    ``value`` is the one number. What it means stands in `tapeline.models.targets`.
+    """
+
+    id: str
+    instrument: str
+    timeframe: str
+    target: str
+    made_at: str
+    as_of: str
+    horizon: str
+    value: Number
+    label: str | None
+    probabilities: dict[str, Number]
+    model: str
+    model_version: str
+    feature_set: str
+    feature_version: str
+    row_hash: str
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -219,6 +244,28 @@ def prediction(made: types.Prediction, outcome: Outcome | None = None) -> Predic
         made.row_hash,
         made.made_at >= made.target_time,
         outcome,
+    )
+
+
+def answer(made: types.Answer) -> Answer:
+    """Return what a model of another target said."""
+    chances = dict(zip(TARGETS[made.target].classes, made.said, strict=False))
+    return Answer(
+        made.id,
+        made.instrument,
+        made.timeframe,
+        made.target,
+        format_time(made.made_at),
+        format_time(made.as_of),
+        format_duration(made.horizon),
+        None if chances else made.said[0],
+        max(chances, key=lambda name: chances[name]) if chances else None,
+        {**chances},
+        made.model,
+        made.model_version,
+        made.feature_set,
+        made.feature_version,
+        made.row_hash,
     )
 
 

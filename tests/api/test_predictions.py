@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import httpx
 import numpy as np
 import pytest
@@ -9,7 +11,10 @@ from tests.api.conftest import NAME
 from tests.stored import SETTINGS, TRADED
 
 from tapeline import query
+from tapeline.api.v1 import AnsweredTarget
 from tapeline.clock import format_time
+from tapeline.models.targets import TARGETS
+from tapeline.serving import PREDICTED
 from tapeline.stores.duckdb import DuckDBStore
 from tapeline.stores.rows import to_answers
 
@@ -30,6 +35,12 @@ async def test_each_prediction_has_the_outcome_that_its_candle_tells(
     assert all(row["outcome"] is None for row in found[-5:])
 
 
+async def test_predictions_are_chosen_by_timeframe(client: httpx.AsyncClient) -> None:
+    for timeframe, held in (("60s", 1), ("5m", 0)):
+        asked = {"instrument": TRADED, "timeframe": timeframe, "limit": "1"}
+        assert len((await client.get("/v1/predictions", params=asked)).json()["items"]) == held
+
+
 async def test_a_prediction_is_explained_to_the_bit(client: httpx.AsyncClient) -> None:
     made = (await client.get("/v1/predictions", params={"limit": 1})).json()["items"][0]
     assert (await client.get(f"/v1/predictions/{made['id']}")).json() == made
@@ -46,11 +57,78 @@ async def test_an_answer_to_another_target_is_explained_to_the_bit(
     client: httpx.AsyncClient, store: DuckDBStore, target: str
 ) -> None:
     one = next(one for one in to_answers(store.read("answers", limit=10)) if one.target == target)
-    told = (await client.get(f"/v1/predictions/{one.id}/explain")).raise_for_status().json()
+    told = (await client.get(f"/v1/answers/{one.id}/explain")).raise_for_status().json()
     assert told["matches"], told["differences"]
-    assert (told["prediction"]["said"], told["prediction"]["as_of"]) == (list(one.said), format_time(one.as_of))
+    assert told["prediction"] == (await client.get(f"/v1/answers/{one.id}")).raise_for_status().json()
     assert told["explanation"]["targets"][target]["contributions"]
     assert "from its trades" in told["recomputed"]
+    assert (await client.get(f"/v1/predictions/{one.id}/explain")).json() == told
+
+
+async def test_answers_tell_the_likeliest_class_or_the_one_number(
+    client: httpx.AsyncClient, store: DuckDBStore
+) -> None:
+    kept = {one.id: one for one in to_answers(store.read("answers"))}
+    found = (await client.get("/v1/answers", params={"limit": 10_000})).raise_for_status().json()["items"]
+    assert [row["as_of"] for row in found] == sorted(row["as_of"] for row in found)
+    assert {row["id"] for row in found} == set(kept)
+    for row in found:
+        said = kept[row["id"]].said
+        names = TARGETS[row["target"]].classes
+        assert row["probabilities"] == dict(zip(names, said, strict=True) if names else {})
+        assert row["label"] == (names[int(np.argmax(said))] if names else None)
+        assert row["value"] == (None if names else said[0])
+        assert row["as_of"] == format_time(kept[row["id"]].as_of)
+    assert {row["target"] for row in found} == {"regime", "anomaly"}
+
+
+async def test_answers_are_chosen_by_what_they_are_and_come_page_by_page(
+    client: httpx.AsyncClient, store: DuckDBStore
+) -> None:
+    kept = [one for one in to_answers(store.read("answers")) if one.target == "regime"]
+    chosen = {"target": "regime", "instrument": TRADED, "timeframe": "60s", "model": "hmm", "limit": "7"}
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = (await client.get("/v1/answers", params=chosen | cursor)).raise_for_status().json()
+        seen = [row["id"] for row in page["items"]] + seen
+        if page["next"] is None:
+            break
+        cursor = {"cursor": page["next"]}
+    assert seen == [one.id for one in kept]
+    start, end = (format_time(kept[at].as_of) for at in (3, 9))
+    some = (await client.get("/v1/answers", params=chosen | {"start": start, "end": end})).json()["items"]
+    assert [row["id"] for row in some] == [one.id for one in kept[3:9]]
+    for wrong in ({"timeframe": "5m"}, {"model": "ridge"}, {"target": "barrier"}):
+        assert (await client.get("/v1/answers", params=chosen | wrong)).json()["items"] == []
+
+
+def test_every_target_with_answers_of_its_own_can_be_asked_for() -> None:
+    (listed,) = get_args(AnsweredTarget)[:1]
+    assert set(get_args(listed)) == set(TARGETS) - set(PREDICTED)
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ({"target": "return"}, 422),
+        ({"timeframe": "7m"}, 400),
+        ({"instrument": "X.Y"}, 404),
+        ({"start": "2024-01-02", "end": "2024-01-01"}, 400),
+        ({"limit": "1000000000"}, 422),
+    ],
+)
+async def test_wrong_questions_for_answers_are_refused(
+    client: httpx.AsyncClient, asked: dict[str, str], status: int
+) -> None:
+    told = await client.get("/v1/answers", params=asked)
+    assert told.status_code == status, told.text
+    assert told.headers["content-type"] == "application/problem+json"
+
+
+async def test_an_answer_that_is_not_stored_is_named(client: httpx.AsyncClient) -> None:
+    told = await client.get(f"/v1/answers/{'0' * 32}")
+    assert (told.status_code, told.json()["next_step"]) == (404, "list them with GET /v1/answers")
 
 
 async def test_live_error_is_measured_against_saying_nothing_moves(

@@ -152,6 +152,8 @@ async def test_an_answer_is_packed_and_tagged(client: httpx.AsyncClient) -> None
         ("candles?instrument=btc", 422, "instrument"),
         ("candles?instrument=DOGE-USD.SIM", 404, TRADED),
         ("late?instrument=DOGE-USD.SIM", 404, TRADED),
+        ("models?instrument=DOGE-USD.SIM", 404, TRADED),
+        ("runs?instrument=DOGE-USD.SIM", 404, TRADED),
         (f"features?instrument={TRADED}&set=none", 404, "bars"),
         ("predictions/ffffff", 404, "prediction ffffff"),
         ("predictions/zzz", 422, "id"),

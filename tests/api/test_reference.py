@@ -139,6 +139,13 @@ async def test_without_a_model_nothing_is_invented(store: DuckDBStore, route: st
     assert "tapeline train" in answer.json()["next_step"]
 
 
+async def test_what_is_no_timeframe_is_refused_and_one_has_many_names(client: httpx.AsyncClient) -> None:
+    wrong = await client.post("/predict/regime", json={"symbol": TRADED, "timeframe": "7x"})
+    same = await client.post("/predict/regime", json={"symbol": TRADED, "timeframe": "60s"})
+    assert (wrong.status_code, wrong.json()["where"]) == (400, "timeframe 7x")
+    assert (same.status_code, same.json()["timeframe"]) == (200, "1m")
+
+
 async def test_a_promoted_model_answers_within_a_second(
     client: httpx.AsyncClient, store: DuckDBStore, app: FastAPI
 ) -> None:

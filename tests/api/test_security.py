@@ -62,6 +62,7 @@ async def test_the_token_lets_models_be_promoted_and_rolled_back(
     assert (await client.post("/v1/models/none/rollback", headers=BEARER)).status_code == 404
     assert (await client.post(f"/v1/models/{NAME}/rollback", headers=BEARER)).status_code == 400
     assert (await client.post(f"/v1/gaps/{TRADED}/heal", headers=BEARER)).status_code == 200
+    assert (await client.post("/v1/gaps/DOGE-USD.SIM/heal", headers=BEARER)).status_code == 404
     assert live.healed == [TRADED]
 
 

@@ -89,11 +89,12 @@ async def test_a_command_finds_the_owner_and_reads_through_it(app: FastAPI, stor
         with Invocation(db=store.path).store() as found:
             assert isinstance(found, RemoteStore)
             assert [one.instrument for one in coverage(found)] == [TRADED, "ETH-USD.SIM"]
-        with (
-            pytest.raises(StoreLocked, match=r"ask it at http://127\.0\.0\.1"),
-            Invocation(db=store.path).store(read_only=False),
-        ):
-            pass
+        for refused in ({"read_only": False}, {"through": False}):
+            with (
+                pytest.raises(StoreLocked, match=r"ask it at http://127\.0\.0\.1"),
+                Invocation(db=store.path).store(**refused),
+            ):
+                pass
 
     async with serving(app, listen("127.0.0.1", 0)) as address:
         with owning(store.path, address, clock=SystemClock(), key="the key"):

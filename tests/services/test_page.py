@@ -250,6 +250,56 @@ def test_looks_as_in_the_documentation(browser: Browser, name: str, tmp_path: Pa
     assert difference(tmp_path / "now.png", ROOT / f"docs/images/page-{name}.png") < 0.08
 
 
+def test_what_models_of_other_targets_say_stands_beside_the_prediction(browser: Browser, live: str) -> None:
+    with seen(browser, live) as sight:
+        sight.wait("document.querySelectorAll('.answers dt').length === 3")
+        said = " ".join(sight.text(".answers").split())
+        assert re.search(r"Regime (low|normal|high) \d+% since \d\d:\d\d", said), said
+        assert re.search(r"Anomaly (usual|odd) odder than \d", said), said
+        assert re.search(r"Volatility \d+\.\d bp expected over 5m", said), said
+        assert "No model" not in said
+
+
+def test_band_of_regimes_follows_the_switch_of_predictions(browser: Browser, live: str) -> None:
+    with seen(browser, live) as sight:
+        sight.wait("document.querySelectorAll('.answers dt').length === 3")
+        shown, gone = (_upper_edge(sight, switched=switched) for switched in (False, True))
+        assert shown != gone
+
+
+def _upper_edge(sight: Sight, *, switched: bool) -> bytes:
+    """Return the picture of the chart's upper edge, where the band is, once the switch was pressed or not."""
+    if switched:
+        sight.page.locator("#toggle-predictions").click()
+        sight.page.mouse.move(0, 0)
+    sight.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    box = sight.page.locator(".chart-canvas").bounding_box()
+    assert box is not None
+    return sight.page.screenshot(clip={"x": box["x"] + 20, "y": box["y"], "width": 600, "height": 2})
+
+
+@pytest.mark.parametrize(("scenario", "missing"), [("degraded", "volatility"), ("warming", "")])
+def test_target_that_nothing_answers_says_how_to_train_it(browser: Browser, scenario: str, missing: str) -> None:
+    with mock(scenario) as url, seen(browser, url) as sight:
+        sight.wait("document.querySelector('.score').innerText")
+        said = sight.text(".answers")
+        assert (f"--timeframe 1m --target {missing}" in said) if missing else not said
+
+
+def test_indicators_come_as_the_past_is_looked_at(browser: Browser, live: str) -> None:
+    asked: list[str] = []
+    with seen(browser, live) as sight:
+        sight.wait("document.querySelectorAll('.legend-indicators > span').length > 0")
+        sight.page.on("request", lambda request: asked.append(request.url))
+        sight.page.locator(".chart-canvas").focus()
+        for _ in range(12):
+            sight.page.keyboard.press("PageUp")
+            sight.page.wait_for_timeout(500)
+            if any("/v1/features" in url and "&end=" in url for url in asked):
+                return
+    raise AssertionError(asked)
+
+
 def test_training_runs_stand_beside_the_models_with_the_decision_of_the_gate(browser: Browser, live: str) -> None:
     with seen(browser, live) as sight:
         sight.page.keyboard.press("2")

@@ -58,14 +58,15 @@ export function models(name, now) {
 
 export function duels() {
   return [
-    { version: "c41d09e2b7", model: "linear", status: "champion", outcomes: 118, error_bp: 5.12 },
+    { version: "c41d09e2b7", model: "linear", status: "champion", outcomes: 118, unit: "bp", error: 5.12 },
     {
       version: "e07c55a910",
       model: "forest",
       status: "challenger",
       outcomes: 118,
-      error_bp: 5.08,
-      gain_bp: 0.04,
+      unit: "bp",
+      error: 5.08,
+      gain: 0.04,
       gain_low: -0.11,
       gain_high: 0.19,
     },
@@ -261,6 +262,7 @@ export function status({ names, now, started, price, lastTrade, degraded, warmin
     },
     queue: { length: 0, limit: 1024 },
     drift: { features: 3, drifted: 1 },
+    anomaly_threshold: 0.99,
     memory_bytes: 312e6,
     shed: { trades: 0 },
     health: degraded ? "degraded" : "healthy",

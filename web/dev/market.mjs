@@ -174,6 +174,40 @@ export function predictionRow(candles, index, name, horizon = 5) {
   };
 }
 
+/** What models of other targets say at the close of a candle. */
+export function answerRows(candles, index, name) {
+  const window = candles.slice(Math.max(0, index - 20), index + 1);
+  const moves = window.slice(1).map((one, at) => Math.log(one.close / window[at].close));
+  const spread = Math.sqrt(mean(moves.map((move) => move * move))) || 1e-9;
+  const as_of = candles[index].open_ms + STEP;
+  const row = (target, model, number, value, probabilities = {}) => ({
+    id: (index * 4 + number + 0xdef000).toString(16).padStart(32, "0"),
+    instrument: name,
+    timeframe: "1m",
+    target,
+    made_at: iso(as_of + 12),
+    as_of: iso(as_of),
+    horizon: "5m",
+    value,
+    label: Object.keys(probabilities).sort((a, b) => probabilities[b] - probabilities[a])[0] ?? null,
+    probabilities,
+    model,
+    model_version: "9d20c5b1e4",
+    feature_set: "market",
+    feature_version: "5b1f0c2a",
+    row_hash: "00",
+  });
+  const weights = [3.2e-4, 4.4e-4, 6e-4].map((usual) => Math.exp(-8 * Math.log(spread / usual) ** 2) + 0.01);
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const [low, normal, high] = weights.map((weight) => weight / total);
+  const odd = Math.min(0.998, (Math.abs(moves.at(-1) ?? 0) / spread / 2.7) ** 0.4);
+  return [
+    row("regime", "hmm", 0, null, { low, normal, high }),
+    row("anomaly", "robust_zscore", 1, odd),
+    row("volatility", "har", 2, spread * Math.sqrt(5)),
+  ];
+}
+
 export function tradeRow(candles, id, at, name, late = false) {
   const next = random(id);
   const close = candles.at(-1).close;

@@ -11,7 +11,7 @@ import { extname, join, normalize } from "node:path";
 import { parseArgs } from "node:util";
 import { WebSocketServer } from "ws";
 import * as fixed from "./answers.mjs";
-import { candleRow, featureRows, iso, predictionRow, random, STEP, tradeRow, walk } from "./market.mjs";
+import { answerRows, candleRow, featureRows, iso, predictionRow, random, STEP, tradeRow, walk } from "./market.mjs";
 
 const { values: asked } = parseArgs({
   options: {
@@ -61,6 +61,12 @@ function paged(url, make) {
   const { items, next } = page(url, candles, (candle) => candle.open_ms);
   const first = items.length ? candles.indexOf(items[0]) : 0;
   return { items: items.map((_, index) => make(first + index)), next };
+}
+
+/** What models of other targets say at the close of a candle; a process in trouble has none of volatility. */
+function answersAt(candle) {
+  const said = answerRows(candles, candles.indexOf(candle), name);
+  return troubled ? said.filter((row) => row.target !== "volatility") : said;
 }
 
 function openGaps() {
@@ -129,6 +135,18 @@ const ROUTES = [
   [
     /^\/v1\/predictions$/,
     (url) => (predicts ? paged(url, (index) => predictionRow(candles, index, name)) : { items: [], next: null }),
+  ],
+  [
+    /^\/v1\/answers$/,
+    (url) =>
+      predicts
+        ? {
+            items: page(url, candles, (candle) => candle.open_ms)
+              .items.slice(-600)
+              .flatMap(answersAt),
+            next: null,
+          }
+        : { items: [], next: null },
   ],
   [/^\/v1\/predictions\/(\w+)\/explain$/, (_, id) => fixed.explanation(id, null)],
   [/^\/v1\/models$/, () => ({ items: predicts ? fixed.models(name, now()) : [], next: null })],
@@ -283,6 +301,7 @@ function close(candle) {
   send("features", [rows.market]);
   if (!predicts) return;
   send("predictions", [predictionRow(candles, index, name)]);
+  send("answers", answersAt(candle));
   if (index >= 5) send("outcomes", [predictionRow(candles, index - 5, name)]);
 }
 

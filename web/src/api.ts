@@ -1,6 +1,6 @@
 /** The routes under /v1 that the page asks. */
 
-import type { CandleRow, FeatureRow, PredictionRow } from "./wire";
+import type { AnswerRow, CandleRow, FeatureRow, PredictionRow } from "./wire";
 
 /** What the process asks of other machines; kept only while the page is open. */
 let token = "";
@@ -132,7 +132,9 @@ interface Span {
 export const candles = (span: Span & { timeframe: string }): Promise<Page<CandleRow>> => get("candles", { ...span });
 export const features = (span: Span & { timeframe: string; set: string }): Promise<Page<FeatureRow>> =>
   get("features", { ...span });
-export const predictions = (span: Span): Promise<Page<PredictionRow>> => get("predictions", { ...span });
+export const predictions = (span: Span & { timeframe: string }): Promise<Page<PredictionRow>> =>
+  get("predictions", { ...span });
+export const answers = (span: Span & { timeframe: string }): Promise<Page<AnswerRow>> => get("answers", { ...span });
 
 /** One row an instrument: what is stored of it apart (trades, candles of others) is put together. */
 export async function instruments(): Promise<InstrumentRow[]> {

@@ -27,10 +27,15 @@ export function detail(button: HTMLButtonElement, title: string, content: () => 
   button.setAttribute("aria-expanded", "false");
   button.after(popover);
   button.popoverTargetElement = popover;
+  const resized = new ResizeObserver(() => {
+    place(popover, button);
+  });
   popover.addEventListener("toggle", (event) => {
     const open = event.newState === "open";
     button.setAttribute("aria-expanded", String(open));
+    resized.disconnect();
     if (!open) return;
+    resized.observe(popover);
     body.replaceChildren(content());
     place(popover, button);
   });

@@ -60,6 +60,23 @@ export interface PredictionRow {
   price_high: number | null;
 }
 
+export interface AnswerRow {
+  id: string;
+  instrument: string;
+  timeframe: string;
+  target: string;
+  made_at: string;
+  as_of: string;
+  horizon: string;
+  /** The one number of a target without classes. */
+  value: number | null;
+  /** The likeliest class, of a target that has some. */
+  label: string | null;
+  probabilities: Record<string, number | null>;
+  model: string;
+  model_version: string;
+}
+
 export interface GapRow {
   instrument: string;
   first_missing: number;
@@ -150,6 +167,8 @@ export interface Status {
   shed: Record<string, number>;
   /** How many features are watched, and how many of them have drifted; absent while nothing measures it. */
   drift?: { features: number; drifted: number } | null;
+  /** How odd a row must be to be flagged: a share of the rows it is compared with. */
+  anomaly_threshold?: number | null;
   health: "healthy" | "degraded" | "unhealthy";
   reasons: string[];
 }

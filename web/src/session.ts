@@ -3,15 +3,18 @@
 import * as api from "./api";
 import { Book, type Change } from "./book";
 import { History } from "./history";
-import { KEPT } from "./state";
+import { remember, remembered } from "./remembered";
+import { KEPT, withFollowed } from "./state";
 import type { Store } from "./store";
 import { Stream, type Listener, type Socket, type StreamMessage, type Timers } from "./stream";
 import {
+  toAnswer,
   toBar,
   toFeatures,
   toPrediction,
   toStatus,
   toTrade,
+  type AnswerRow,
   type CandleRow,
   type Features,
   type FeatureRow,
@@ -29,10 +32,12 @@ export interface Canvas {
   cleared(): void;
 }
 
-const RECENT = 200;
+export const RECENT = 200;
 /** Milliseconds until what could not be had is asked for again, if the link does not say sooner that it can be. */
 const RETRY = 5000;
-const MOST_FEATURES = 2000;
+/** Rows of features that are asked for at once. */
+export const MOST_FEATURES = 2000;
+const NEWEST_ANSWERS = 2000;
 
 /** An answer that is good to have: where there is none, what is shown stays as it is. */
 async function quietly<Value>(asked: Promise<Value> | undefined): Promise<Value | undefined> {
@@ -42,12 +47,6 @@ async function quietly<Value>(asked: Promise<Value> | undefined): Promise<Value 
     if (!(error instanceof api.Problem)) throw error;
     return undefined;
   }
-}
-
-/** What is stored, and what is followed without anything stored yet. */
-function withFollowed(stored: readonly api.InstrumentRow[], status: Status | null): api.InstrumentRow[] {
-  const known = new Set(stored.map((row) => row.instrument));
-  return [...stored, ...(status?.instruments ?? []).filter((row) => !known.has(row.instrument))];
 }
 
 function rowsOf<Row>(data: unknown): Row[] {
@@ -139,13 +138,14 @@ export class Session implements Listener {
       this.merge(bars);
       this.store.dispatch({ kind: "history", history: "ready" });
       const { instrument, timeframe } = history;
-      const [predictions] = await Promise.all([
-        api.predictions({ instrument, limit: 600 }),
+      const [predictions, answers] = await Promise.all([
+        api.predictions({ instrument, timeframe, limit: 600 }),
+        api.answers({ instrument, timeframe, limit: NEWEST_ANSWERS }),
         ...this.sets().map((set) => this.features(set, { limit: RECENT })),
       ]);
       if (turn !== this.loads) return;
-      const mine = predictions.items.filter((row) => row.timeframe === timeframe);
-      this.store.dispatch({ kind: "predictions", rows: mine.map(toPrediction) });
+      this.store.dispatch({ kind: "predictions", rows: predictions.items.map(toPrediction) });
+      this.store.dispatch({ kind: "answers", rows: answers.items.map(toAnswer) });
       await Promise.all([this.gaps(), this.late(this.book.first?.open_ms)]);
     } catch (error) {
       if (turn === this.loads) this.fail(error);
@@ -181,13 +181,17 @@ export class Session implements Listener {
     if (rows && turn === this.gapsAsked) this.store.dispatch({ kind: "gaps", rows, snapshot: true });
   }
 
-  /** Features of the past, for indicators that are switched on there; they are drawn, and not kept. */
-  async past(sets: readonly string[], start: number): Promise<void> {
-    const since = { start: api.rfc3339(start), limit: MOST_FEATURES };
-    await Promise.all(sets.map((set) => quietly(this.features(set, since, false))));
+  /** Features of the past, for indicators that are looked at there; they are drawn, and not kept. */
+  async past(sets: readonly string[], start: number, end: number): Promise<void> {
+    const span = { start: api.rfc3339(start), end: api.rfc3339(end), limit: MOST_FEATURES };
+    await Promise.all(sets.map((set) => quietly(this.features(set, span, false))));
   }
 
-  private async features(set: string, span: { start?: string; limit: number }, keep = true): Promise<void> {
+  private async features(
+    set: string,
+    span: { start?: string; end?: string; limit: number },
+    keep = true,
+  ): Promise<void> {
     const history = this.history;
     if (!history) return;
     const { instrument, timeframe } = history;
@@ -233,6 +237,8 @@ export class Session implements Listener {
     else if (channel === "features") this.takeFeatures(this.mine<FeatureRow>(data));
     else if (channel === "predictions" || channel === "outcomes") {
       this.store.dispatch({ kind: "predictions", rows: this.mine<PredictionRow>(data).map(toPrediction) });
+    } else if (channel === "answers") {
+      this.store.dispatch({ kind: "answers", rows: this.mine<AnswerRow>(data).map(toAnswer) });
     } else if (channel === "gaps") void this.gaps();
     else if (channel === "trades") {
       this.store.dispatch({ kind: "trades", rows: rowsOf<TradeRow>(data).map(toTrade), snapshot });
@@ -297,12 +303,4 @@ export class Session implements Listener {
       this.again();
     });
   }
-}
-
-function remembered(key: string): string | null {
-  return localStorage.getItem(`tapeline.${key}`);
-}
-
-function remember(key: string, value: string): void {
-  localStorage.setItem(`tapeline.${key}`, value);
 }

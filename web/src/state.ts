@@ -3,7 +3,7 @@
 import type { InstrumentRow } from "./api";
 import type { Zone } from "./format";
 import type { Link } from "./stream";
-import type { Features, GapRow, Prediction, Status, Trade } from "./wire";
+import type { Answer, Features, GapRow, Prediction, Status, Trade } from "./wire";
 
 export type Theme = "dark" | "light";
 
@@ -21,6 +21,8 @@ export interface State {
   features: Readonly<Record<string, readonly Features[]>>;
   /** By target time. */
   predictions: readonly Prediction[];
+  /** What models of other targets said, by time. */
+  answers: readonly Answer[];
   gaps: readonly GapRow[];
   /** The newest first. */
   trades: readonly Trade[];
@@ -39,6 +41,7 @@ export type Event =
   | { kind: "candles"; count: number }
   | { kind: "features"; rows: readonly Features[] }
   | { kind: "predictions"; rows: readonly Prediction[] }
+  | { kind: "answers"; rows: readonly Answer[] }
   | { kind: "outcomes"; rows: readonly Pick<Prediction, "id" | "outcome">[] }
   | { kind: "gaps"; rows: readonly GapRow[]; snapshot: boolean }
   | { kind: "trades"; rows: readonly Trade[]; snapshot: boolean }
@@ -47,7 +50,7 @@ export type Event =
   | { kind: "zone"; zone: Zone }
   | { kind: "theme"; theme: Theme };
 
-export const KEPT = { features: 240, predictions: 1500, trades: 200, late: 2000, gaps: 500 } as const;
+export const KEPT = { features: 240, predictions: 1500, answers: 6000, trades: 200, late: 2000, gaps: 500 } as const;
 
 export function initial(now: number, theme: Theme, zone: Zone): State {
   return {
@@ -62,6 +65,7 @@ export function initial(now: number, theme: Theme, zone: Zone): State {
     candles: 0,
     features: {},
     predictions: [],
+    answers: [],
     gaps: [],
     trades: [],
     late: [],
@@ -89,6 +93,8 @@ export function reduce(state: State, event: Event): State {
       return { ...state, features: withFeatures(state.features, event.rows) };
     case "predictions":
       return { ...state, predictions: withPredictions(state.predictions, event.rows) };
+    case "answers":
+      return { ...state, answers: withAnswers(state.answers, event.rows) };
     case "outcomes":
       return { ...state, predictions: withOutcomes(state.predictions, event.rows) };
     case "gaps":
@@ -108,7 +114,7 @@ export function reduce(state: State, event: Event): State {
 
 /** What belongs to one instrument and timeframe is let go with it; trades and gaps stay where only the timeframe changes. */
 function selected(state: State, instrument: string): State {
-  const fresh = { candles: 0, features: {}, predictions: [], history: "loading" as const, problem: null };
+  const fresh = { candles: 0, features: {}, predictions: [], answers: [], history: "loading" as const, problem: null };
   const same = instrument === state.instrument;
   return { ...state, ...fresh, instrument, ...(same ? {} : { trades: [], late: [], gaps: [] }) };
 }
@@ -127,6 +133,11 @@ function withPredictions(known: readonly Prediction[], rows: readonly Prediction
   const byId = new Map(known.map((one) => [one.id, one]));
   for (const row of rows) byId.set(row.id, row.outcome ? row : { ...row, outcome: byId.get(row.id)?.outcome ?? null });
   return [...byId.values()].sort((a, b) => a.target - b.target).slice(-KEPT.predictions);
+}
+
+function withAnswers(known: readonly Answer[], rows: readonly Answer[]): readonly Answer[] {
+  const byId = new Map([...known, ...rows].map((one) => [one.id, one]));
+  return [...byId.values()].sort((a, b) => a.asOf - b.asOf).slice(-KEPT.answers);
 }
 
 function withOutcomes(
@@ -168,4 +179,10 @@ export function isSimulated(state: State): boolean {
   const mine = state.status?.instruments.find((row) => row.instrument === state.instrument);
   const listed = state.instruments.find((row) => row.instrument === state.instrument);
   return mine?.simulated ?? listed?.simulated ?? state.status?.simulated ?? state.instrument?.endsWith(".SIM") ?? false;
+}
+
+/** What is stored, and what is followed without anything stored yet. */
+export function withFollowed(stored: readonly InstrumentRow[], status: Status | null): InstrumentRow[] {
+  const known = new Set(stored.map((row) => row.instrument));
+  return [...stored, ...(status?.instruments ?? []).filter((row) => !known.has(row.instrument))];
 }

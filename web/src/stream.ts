@@ -49,7 +49,7 @@ export interface Listener {
   reset(): void;
 }
 
-const CHANNELS = ["candles", "running", "features", "predictions", "outcomes", "gaps", "trades"];
+const CHANNELS = ["candles", "running", "features", "predictions", "outcomes", "answers", "gaps", "trades"];
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 10_000;
 const SILENCE = 20_000;

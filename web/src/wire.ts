@@ -1,6 +1,15 @@
 /** From rows as the API tells them to what the page keeps: times as milliseconds, nothing else changed. */
 
-import type { CandleRow, FeatureRow, InstrumentStatus, OutcomeRow, PredictionRow, Status, TradeRow } from "./rows";
+import type {
+  AnswerRow,
+  CandleRow,
+  FeatureRow,
+  InstrumentStatus,
+  OutcomeRow,
+  PredictionRow,
+  Status,
+  TradeRow,
+} from "./rows";
 
 export type * from "./rows";
 
@@ -89,6 +98,18 @@ export interface Prediction {
   outcome: Outcome | null;
 }
 
+export interface Answer {
+  id: string;
+  target: string;
+  asOf: number;
+  horizon: string;
+  value: number | null;
+  label: string | null;
+  probabilities: Record<string, number | null>;
+  model: string;
+  version: string;
+}
+
 export interface Trade {
   id: number;
   at: number;
@@ -150,6 +171,11 @@ export function toPrediction(row: PredictionRow): Prediction {
     late: row.late,
     outcome: toOutcome(row.outcome),
   };
+}
+
+export function toAnswer(row: AnswerRow): Answer {
+  const { id, target, horizon, value, label, probabilities, model, model_version: version } = row;
+  return { id, target, horizon, value, label, probabilities, model, version, asOf: ms(row.as_of) };
 }
 
 export function toTrade(row: TradeRow): Trade {

@@ -1,6 +1,6 @@
 /** Rows for tests. */
 
-import type { Bar, Features, Prediction, Trade } from "../src/wire";
+import type { Answer, Bar, Features, Prediction, Trade } from "../src/wire";
 
 export const MINUTE = 60_000;
 
@@ -35,6 +35,11 @@ export function prediction(minute: number, change: Partial<Prediction> = {}): Pr
     outcome: null,
     ...change,
   };
+}
+
+export function answer(minute: number, target: string, change: Partial<Answer> = {}): Answer {
+  const told = { value: 0.5, label: null, probabilities: {}, model: "made up", version: "v" };
+  return { id: `${target}${minute}`, target, asOf: minute * MINUTE, horizon: "5m", ...told, ...change };
 }
 
 export function features(minute: number, values: Record<string, number | null>, set = "bars"): Features {

@@ -56,6 +56,17 @@ describe("Session", () => {
     await settled();
   });
 
+  it("takes what models of other targets say of the timeframe that is shown", () => {
+    const row = (timeframe: string): object => ({
+      id: timeframe,
+      timeframe,
+      target: "regime",
+      as_of: CANDLE.close_time,
+    });
+    socket.tell({ seq: 1, channel: "answers", instrument: NAME, data: [row("1m"), row("5m")] });
+    expect(store.state.answers.map((one) => one.id)).toEqual(["1m"]);
+  });
+
   it("shows what is stored", () => {
     expect(store.state).toMatchObject({ instrument: NAME, history: "ready", candles: 1 });
   });

@@ -18,7 +18,9 @@ import {
   drawGaps,
   drawIncomplete,
   drawLate,
+  drawOdd,
   drawOpen,
+  drawRegimes,
   drawScored,
   drawSimulated,
   openOnes,
@@ -26,12 +28,15 @@ import {
   type Scene,
 } from "./scene";
 
+/** The height of a label of the price axis. */
+const LABEL = 18;
+
 export class Overlay implements ISeriesPrimitive {
   private chart: IChartApi | null = null;
   private series: ISeriesApi<"Candlestick"> | null = null;
   private requestUpdate: (() => void) | null = null;
   private readonly views: readonly IPrimitivePaneView[] = [
-    this.view("bottom", [drawIncomplete, drawGaps, drawAnomalies, drawScored]),
+    this.view("bottom", [drawIncomplete, drawGaps, drawAnomalies, drawRegimes, drawOdd, drawScored]),
     this.view("top", [drawOpen, drawLate, drawSimulated]),
   ];
 
@@ -68,12 +73,22 @@ export class Overlay implements ISeriesPrimitive {
     const { palette, priceText } = this.layers;
     return [
       {
-        coordinate: () => this.series?.priceToCoordinate(next.price) ?? -100,
+        coordinate: () => this.beside(next.price),
         text: () => priceText(next.price),
         textColor: () => palette.panel,
         backColor: () => palette.pred,
       },
     ];
+  }
+
+  /** Where the label of a price stands: not over that of the newest price. */
+  private beside(price: number): number {
+    const at = this.series?.priceToCoordinate(price) ?? null;
+    const shown = this.series?.lastValueData(true);
+    const now = shown?.noData === false ? (this.series?.priceToCoordinate(shown.price) ?? null) : null;
+    if (at === null) return -100;
+    if (now === null || Math.abs(at - now) >= LABEL) return at;
+    return at <= now ? now - LABEL : now + LABEL;
   }
 
   private view(zOrder: "bottom" | "top", draws: readonly ((scene: Scene) => void)[]): IPrimitivePaneView {

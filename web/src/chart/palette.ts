@@ -1,6 +1,20 @@
 /** The colours of the style sheet, as the canvas needs them. */
 
-const NAMES = ["panel", "ink", "ink-2", "ink-3", "line", "up", "down", "pred", "warn", "bad", "grid"] as const;
+const NAMES = [
+  "panel",
+  "ink",
+  "ink-2",
+  "ink-3",
+  "line",
+  "up",
+  "down",
+  "pred",
+  "warn",
+  "bad",
+  "grid",
+  "heat-low",
+  "heat-high",
+] as const;
 export type Palette = Record<(typeof NAMES)[number], string> & { series: readonly string[]; font: string };
 
 const SERIES = 6;

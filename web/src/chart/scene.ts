@@ -1,5 +1,6 @@
 /** How each layer over the candles is drawn; nothing here knows the chart. */
 
+import type { Stretch } from "../answers";
 import { ms, type Bar, type GapRow, type Prediction, type Trade } from "../wire";
 import { faint, type Palette } from "./palette";
 
@@ -10,6 +11,9 @@ export interface Layers {
   late: readonly Trade[];
   gaps: readonly GapRow[];
   anomalies: readonly number[];
+  regimes: readonly Stretch[];
+  /** Closes of candles that a model of anomalies calls odd. */
+  odd: readonly number[];
   simulated: boolean;
   palette: Palette;
   showPredictions: boolean;
@@ -95,6 +99,42 @@ export function drawAnomalies(scene: Scene): void {
   for (const asOf of anomalies) {
     const middle = x(asOf - step / 2);
     if (middle !== null) context.fillRect(middle - spacing / 2, 0, Math.max(2, spacing), height);
+  }
+}
+
+const BANDS: Readonly<Record<string, { height: number; colour: "heat-low" | "ink-3" | "heat-high"; opacity: number }>> =
+  {
+    low: { height: 2, colour: "heat-low", opacity: 0.7 },
+    normal: { height: 3, colour: "ink-3", opacity: 0.45 },
+    high: { height: 5, colour: "heat-high", opacity: 0.75 },
+  };
+
+/** A quiet band along the upper edge: the more restless the regime, the thicker. */
+export function drawRegimes({ regimes, context, palette, width, x, showPredictions }: Scene): void {
+  for (const { from, to, label } of showPredictions ? regimes : []) {
+    const band = BANDS[label];
+    const right = x(to - 1);
+    if (!band || right === null || right < 0) continue;
+    const left = Math.max(0, x(from) ?? 0);
+    if (left > width) continue;
+    context.fillStyle = faint(palette[band.colour], band.opacity);
+    context.fillRect(left, 0, Math.max(1, Math.min(width, right) - left), band.height);
+  }
+}
+
+/** A small mark below the band, over each candle that a model calls odd. */
+export function drawOdd({ odd, context, palette, width, x, step, showPredictions }: Scene): void {
+  context.strokeStyle = palette.warn;
+  context.lineWidth = 1.25;
+  for (const close of showPredictions ? odd : []) {
+    const at = x(close - step / 2);
+    if (at === null || at < 0 || at > width) continue;
+    context.beginPath();
+    context.moveTo(at - 3.5, 8);
+    context.lineTo(at + 3.5, 8);
+    context.lineTo(at, 14);
+    context.closePath();
+    context.stroke();
   }
 }
 

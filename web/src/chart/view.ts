@@ -70,6 +70,8 @@ export class ChartView {
       late: [],
       gaps: [],
       anomalies: [],
+      regimes: [],
+      odd: [],
       simulated: false,
       palette: this.palette,
       showPredictions: true,

@@ -1,10 +1,11 @@
 /** The chart's panel: the chart, what the pointer is on, which indicators are shown, and why it may be empty. */
 
+import { answersTo, oddOnes, stretchesOf } from "../answers";
 import { ChartView } from "../chart/view";
 import type { Context } from "../context";
 import { h } from "../dom";
 import { compact, fixed, lengthOf, percent, short, signed, stepOf } from "../format";
-import type { Canvas, Session } from "../session";
+import { MOST_FEATURES, RECENT, type Canvas, type Session } from "../session";
 import { isSimulated, type State } from "../state";
 import { when } from "../store";
 import type { Bar, Features } from "../wire";
@@ -26,6 +27,7 @@ export function chartPanel(context: Context): ChartPanel {
   const view = new ChartView(host, session.book, {
     moved: () => {
       void older();
+      void canvas.reach(store.state);
     },
     hover: (index) => {
       hovered = index;
@@ -73,6 +75,10 @@ export function chartPanel(context: Context): ChartPanel {
 /** Draw what the session tells, and keep the past of the indicators in step with the candles. */
 class Drawing implements Canvas {
   private decimalsShown = false;
+  /** Since when indicators are drawn, as far as they were asked for; null: what came by itself. */
+  private from: number | null = null;
+  private asking = false;
+  private turn = 0;
 
   constructor(
     private readonly view: ChartView,
@@ -98,6 +104,8 @@ class Drawing implements Canvas {
 
   cleared(): void {
     this.decimalsShown = false;
+    this.from = null;
+    this.turn++;
     this.view.indicators.clear();
     this.view.draw("all", NaN);
   }
@@ -105,16 +113,38 @@ class Drawing implements Canvas {
   /** Fill newly chosen indicators: with what is here at once, and with the past in sight when it comes. */
   fill(state: State): void {
     for (const rows of Object.values(state.features)) this.features(rows);
+    const { last } = this.session.book;
+    this.from = last ? last.open_ms + 2 * stepOf(state.timeframe) : null;
+    void this.reach(state);
+  }
+
+  /** Fill the indicators where somebody looks: from what is drawn of them back to a screen before it. */
+  async reach(state: State): Promise<void> {
     const { first, last } = this.session.book;
-    const names = this.view.indicators.names;
+    const sets = this.setsShown(state);
+    if (this.asking || !first || !last || !sets.length) return;
+    const step = stepOf(state.timeframe);
+    const turn = this.turn;
+    this.asking = true;
+    for (;;) {
+      const from = this.from ?? last.open_ms - RECENT * step;
+      const seen = this.view.visible();
+      if (!seen || Math.max(first.open_ms, seen.from) >= from) break;
+      if (Math.max(seen.to - seen.from, (from - seen.to) / 4) > MOST_FEATURES * step) break; // too many to draw
+      const wanted = Math.max(this.session.book.first?.open_ms ?? from, 2 * seen.from - seen.to);
+      const start = Math.max(wanted, from - (MOST_FEATURES - 2) * step);
+      await this.session.past(sets, start, from + step);
+      if (this.turn !== turn || start >= from) break;
+      this.from = start;
+    }
+    this.asking = false;
+  }
+
+  /** The sets that the indicators shown are of. */
+  private setsShown(state: State): string[] {
+    const { names } = this.view.indicators;
     const sets = [...namesBySet(state.features)].filter(([, own]) => own.some((name) => names.includes(name)));
-    if (!first || !last || !sets.length) return;
-    const seen = this.view.visible() ?? { from: first.open_ms };
-    const most = last.open_ms - 2000 * stepOf(state.timeframe);
-    void this.session.past(
-      sets.map(([set]) => set),
-      Math.max(first.open_ms, most, seen.from - 864e5),
-    );
+    return sets.map(([set]) => set);
   }
 
   private get length(): number {
@@ -162,7 +192,12 @@ function drawChosen(chosen: HTMLElement, { indicators }: ChartView, bar: Bar | u
 function predictionsSwitch(view: ChartView): HTMLElement {
   const button = h(
     "button",
-    { class: "quiet toggle", "aria-pressed": "true", title: "Predictions on the chart (p)", id: "toggle-predictions" },
+    {
+      class: "quiet toggle",
+      "aria-pressed": "true",
+      title: "What models say, on the chart: predictions, regimes, odd candles (p)",
+      id: "toggle-predictions",
+    },
     "Predictions",
   );
   button.addEventListener("click", () => {
@@ -175,8 +210,14 @@ function predictionsSwitch(view: ChartView): HTMLElement {
 
 function follow({ store, session, decimals }: Context, view: ChartView, host: HTMLElement): void {
   let shown = -1;
+  let told: number | null = null;
   store.onDraw((state, before) => {
     if (state.predictions !== before?.predictions) view.overlay.set({ predictions: state.predictions });
+    const threshold = state.status?.anomaly_threshold ?? null;
+    if (state.answers !== before?.answers || threshold !== told) {
+      const regimes = stretchesOf(answersTo(state.answers, "regime"), stepOf(state.timeframe));
+      view.overlay.set({ regimes, odd: oddOnes(state.answers, (told = threshold)) });
+    }
     if (state.late !== before?.late) view.overlay.set({ late: state.late });
     if (state.gaps !== before?.gaps) view.overlay.set({ gaps: state.gaps });
     view.overlay.set({ simulated: isSimulated(state) });

@@ -112,14 +112,15 @@ export function gapDetail({ store }: Context): HTMLElement {
     rows.length
       ? table(
           "Gaps",
-          ["Instrument", "First missing#", "Last missing#", "Count#", "Status", "Seen#"],
+          ["Instrument", "First missing#", "Last missing#", "Count#", "Status", "After#", "Before#"],
           rows.map((gap) => [
             gap.instrument,
             String(gap.first_missing),
             String(gap.last_missing),
             compact(gap.count),
             gap.status,
-            instant(ms(gap.seen_at), "full", zone),
+            instant(ms(gap.from_time), "full", zone),
+            instant(ms(gap.to_time), "full", zone),
           ]),
         )
       : empty("No gap", "Every trade id is there, where the venue counts them without holes."),
@@ -141,7 +142,14 @@ export function deadLetterDetail({ store }: Context): HTMLElement {
       ? table(
           "Dead letters",
           ["Seen#", "Source", "Instrument", "Reason"],
-          rows.map((row) => [instant(ms(row.ts_init), "full", zone), row.source, row.instrument ?? "–", row.reason]),
+          rows
+            .toReversed()
+            .map((row) => [
+              instant(ms(row.ts_init), "full", zone),
+              row.source,
+              row.instrument?.length ? row.instrument : "–",
+              h("span", { class: "wrapped" }, row.reason),
+            ]),
         )
       : empty("No dead letter", "Every message could be read."),
   );

@@ -102,8 +102,8 @@ const GAUGES: readonly Gauge[] = [
   {
     name: "Dead letters",
     title: "Messages that could not be read, kept raw",
-    read: ({ instruments }) => {
-      const count = sum(instruments.map((row) => row.dead_letters));
+    read: ({ instruments, venues }) => {
+      const count = sum([...instruments.map((row) => row.dead_letters), ...venues.map((row) => row.malformed)]);
       return { text: compact(count), level: count ? "warn" : "none" };
     },
     more: deadLetterDetail,

@@ -53,7 +53,12 @@ export function models(context: Context): HTMLElement {
 function shown(told: readonly ModelRow[], context: Context, again: () => void): HTMLElement[] {
   const rows = told.toSorted((a, b) => rank(a) - rank(b) || ms(b.created_at) - ms(a.created_at));
   if (!rows.length) {
-    return [empty("No model yet", `Train one: tapeline train ${context.store.state.instrument ?? "INSTRUMENT"}`)];
+    return [
+      empty(
+        "No model yet",
+        `Train one, with the process stopped: tapeline train ${context.store.state.instrument ?? "INSTRUMENT"}`,
+      ),
+    ];
   }
   const challenged = new Set(rows.filter((row) => row.status === "challenger").map((row) => row.name));
   return [list(rows, context, again), ...[...challenged].map((name) => duel(name))];

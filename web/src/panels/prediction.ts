@@ -6,6 +6,7 @@ import { basisPoints, countdown, fixed, instant, percent } from "../format";
 import { newest, type State } from "../state";
 import { when } from "../store";
 import type { Prediction } from "../wire";
+import { answersPanel } from "./answers";
 import { intervalScale } from "./interval";
 import { score } from "./score";
 import { warmUp } from "./warmup";
@@ -33,7 +34,14 @@ export function prediction(context: Context): HTMLElement {
   };
   store.onDraw(when(["predictions", "features", "zone", "instrument", "history"], draw));
   tick(beat);
-  return h("section", { class: "panel prediction", "aria-label": "Prediction" }, body, why.element, score(context));
+  return h(
+    "section",
+    { class: "panel prediction", "aria-label": "Prediction" },
+    body,
+    answersPanel(context),
+    score(context),
+    why.element,
+  );
 }
 
 function saying(one: Prediction, { store, decimals }: Context, left: HTMLElement): HTMLElement[] {

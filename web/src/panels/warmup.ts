@@ -54,7 +54,7 @@ export function whatIsMissing(state: State): Missing {
   }
   return {
     title: "No model answers yet",
-    detail: `Train one: tapeline train ${state.instrument} --timeframe ${state.timeframe}`,
+    detail: `Train one, with the process stopped: tapeline train ${state.instrument} --timeframe ${state.timeframe}`,
     done: null,
   };
 }
