@@ -97,3 +97,29 @@ def test_every_fault_is_documented(root: Path) -> None:
     page = (root / "docs" / "commands.md").read_text(encoding="utf-8")
     for name, (per, text) in FAULTS.items():
         assert f"| `{name}` | {per} | {text} |" in page
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--out", "a.csv", "--fault", "drop=1"], "--fault beside --out"),
+        (["--out", "a.csv", "--history", "1h"], "--history beside --out"),
+        (["--out", "a.csv", "--no-limits"], "--no-limits beside --out"),
+        (["--venue", "kraken", "--trades", "5"], "--trades beside --venue"),
+        (["--venue", "kraken", "--tape", "a.csv", "--rate", "5"], "--rate beside --tape"),
+        (["--out", "a.csv", "--instruments", "A-B.SIM,C-D.SIM"], "one instrument"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(tapeline: Tapeline, words: list[str], named: str) -> None:
+    result = tapeline("simulate", *words)
+    assert result.code == 2
+    assert named in result.err
+
+
+def test_a_written_market_has_the_rate_that_was_asked_for(tapeline: Tapeline, folder: Path) -> None:
+    counts = []
+    for rate in (5, 50):
+        words = ["--steady", "--rate", str(rate), "--duration", "10m", "--out", f"{rate}.parquet"]
+        tapeline("simulate", *words)
+        counts.append(pq.read_metadata(folder / f"{rate}.parquet").num_rows)
+    assert [round(count / 600) for count in counts] == pytest.approx([5, 50], rel=0.2)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.cli.conftest import Tapeline
@@ -13,37 +17,77 @@ from tapeline.clock import HOUR
 from tapeline.runners import simulated
 from tapeline.runners.owner import note_of
 
+HEAVY = {
+    *("pandas", "polars", "scipy.stats", "sklearn", "lightgbm", "onnx", "onnxruntime", "skl2onnx", "river", "torch"),
+    *("matplotlib", "plotly", "optuna", "pandera", "mlflow", "talib"),
+}
+"""What only training, figures, notebooks, or a model of one kind need."""
+UP = """
+import sys
+from tapeline.clock import HOUR
+from tapeline.runners import simulated
+from tapeline.cli import main
+simulated.PAIRS = {"BTC-USD": HOUR}
+try:
+    main()
+finally:
+    print(*sys.modules, file=sys.stderr)
+"""
+
 
 @pytest.fixture
 def short_past(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulated, "PAIRS", {"BTC-USD": 2 * HOUR, "ETH-USD": HOUR})
 
 
+def up(db: Path, **settings: str) -> tuple[list[dict[str, Any]], str]:
+    """Run it on the simulated market until a candle closes; return what it told, and its stderr.
+
+    Its last line of stderr names all modules it has imported.
+    """
+    environment = os.environ | {f"TAPELINE_{name}": value for name, value in settings.items()}
+    command = [sys.executable, "-c", UP, "up", "--demo", "--headless", "--port", "0", "--db", str(db)]
+    errors, told, ended = db.with_suffix(".err"), list[dict[str, Any]](), False
+    with (
+        errors.open("w") as file,
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=file, text=True) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            told.append(json.loads(line))
+            if not ended and told[-1]["event"] == "candle":
+                ended = True
+                process.send_signal(signal.SIGTERM)
+    assert process.returncode == 0, errors.read_text()
+    return told, errors.read_text()
+
+
 def test_the_demo_follows_the_simulated_venue_and_leaves_a_database_that_verifies(
-    tapeline: Tapeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short_past: None
+    tapeline: Tapeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TAPELINE_TIMEFRAMES", "1s 1m")
-    monkeypatch.setenv("TAPELINE_FEATURE_SETS", "bars")
-    monkeypatch.setenv("TAPELINE_PREDICT", "")
-    db = str(tmp_path / "live.duckdb")
+    db, settings = tmp_path / "live.duckdb", {"TIMEFRAMES": "1s 1m", "FEATURE_SETS": "bars", "PREDICT": ""}
 
-    first = tapeline("up", "--demo", "--headless", "--port", "0", "--seconds", "4", "--db", db)
-    again = tapeline("up", "--demo", "--headless", "--port", "0", "--seconds", "3", "--db", db)
+    first, again = up(db, **settings), up(db, **settings)
 
-    for run in (first, again):
-        assert run.code == 0, run.err
-        told = [json.loads(line) for line in run.out.splitlines()]
+    for told, _ in (first, again):
         (serving,) = (line for line in told if line["event"] == "serving")
         assert serving["address"].startswith("http://127.0.0.1:")
         assert {"live", "healing"} & {line["state"] for line in told if line["event"] == "connection"}
-        closed = {line["instrument"] for line in told if line["event"] == "candle"}
-        assert closed  # a simulated market may be quiet for some seconds
-        assert closed <= {"BTC-USD.SIM", "ETH-USD.SIM"}
-    assert "SIMULATED trades imported" in first.err
-    assert "SIMULATED trades imported" not in again.err
-    assert not note_of(Path(db)).exists()
-    verified = tapeline("verify", "--db", db)
+        assert {line["instrument"] for line in told if line["event"] == "candle"} == {"BTC-USD.SIM"}
+    assert "SIMULATED trades imported" in first[1]
+    assert "SIMULATED trades imported" not in again[1]
+    assert "leaked" not in first[1] + again[1]
+    assert not note_of(db).exists()
+    for name, value in settings.items():
+        monkeypatch.setenv(f"TAPELINE_{name}", value)
+    verified = tapeline("verify", "--db", str(db))
     assert verified.code == 0, verified.out
+
+
+def test_a_live_process_without_a_model_leaves_heavy_libraries_out(tmp_path: Path) -> None:
+    imported = set(up(tmp_path / "live.duckdb", TIMEFRAMES="1s", PREDICT="")[1].split())
+    assert {"duckdb", "numba", "fastapi"} <= imported
+    assert imported & HEAVY == set()
 
 
 def test_the_second_process_is_refused_by_the_name_of_the_first(
@@ -55,11 +99,13 @@ def test_the_second_process_is_refused_by_the_name_of_the_first(
 
     db = tmp_path / "live.duckdb"
     with DuckDBStore(db), owning(db, "http://127.0.0.1:8787", clock=ManualClock(0)):
-        refused = tapeline("up", "--demo", "--port", "0", "--seconds", "1", "--db", str(db))
+        second = tapeline("up", "--demo", "--port", "0", "--seconds", "1", "--db", str(db))
+        verified = tapeline("verify", "--db", str(db))
 
-    assert refused.code == 2
-    assert f"PID {os.getpid()}" in refused.err
-    assert "http://127.0.0.1:8787" in refused.err
+    for refused in (second, verified):  # what is written to meanwhile cannot be proven
+        assert refused.code == 2
+        assert f"PID {os.getpid()}" in refused.err
+        assert "http://127.0.0.1:8787" in refused.err
 
 
 def test_check_prints_the_settings_and_hides_secrets(tapeline: Tapeline, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +128,12 @@ def test_check_prints_the_settings_and_hides_secrets(tapeline: Tapeline, monkeyp
         ("TAPELINE_GAP_TIMEOUT", "soon", "gap_timeout"),
         ("TAPELINE_KRAKEN_URL", "ftp://x", "settings kraken_url"),
         ("TAPELINE_KRAKEN_FEED", "nothing", "settings kraken_feed"),
+        ("TAPELINE_PREDICT", "3m/6m", "one of the timeframes"),
+        ("TAPELINE_SETS", "/nowhere", "settings sets"),
+        ("TAPELINE_FEATURE_SETS", "nothing", "feature set nothing"),
+        ("TAPELINE_INSTRUMENTS", "NOPE", "cannot be followed"),
+        ("TAPELINE_INSTRUMENTS", "MASSIVE", "settings massive_key"),
+        ("TAPELINE_HOST", "0.0.0.0", "settings host"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named_with_its_rule(
@@ -89,7 +141,13 @@ def test_a_setting_that_cannot_be_used_is_named_with_its_rule(
 ) -> None:
     monkeypatch.setenv(name, value)
 
-    refused = tapeline("up", "--port", "0", "--seconds", "1")
+    for more in (("--seconds", "1"), ("--check",)):
+        refused = tapeline("up", "--port", "0", *more)
+        assert refused.code == 2, more
+        assert told in refused.err
 
-    assert refused.code == 2
-    assert told in refused.err
+
+def test_a_variable_that_is_misspelt_is_named(tapeline: Tapeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAPELINE_QEUE", "3")
+
+    assert "TAPELINE_QEUE is no setting and is not read: TAPELINE_QUEUE is one" in tapeline("up", "--check").err

@@ -59,3 +59,17 @@ def test_gaps_are_warnings() -> None:
 
     (line,) = lines(stream)
     assert (line["event"], line["level"], line["first_missing"], line["last_missing"]) == ("gap", "warning", 5, 9)
+
+
+def test_a_gap_is_told_once_for_each_thing_that_becomes_of_it() -> None:
+    book, stream = journal()
+    outputs = Pipeline("A.SIM", Layout(timeframes=("1m",))).feed(Frame.empty("A.SIM"))
+    first, second = wire.gap("A.SIM", 5, 9, "open"), wire.gap("A.SIM", 20, 20, "open")
+
+    book.take(Committed("A.SIM", outputs, gaps=[first]))
+    book.take(Committed("A.SIM", outputs))
+    book.take(Committed("A.SIM", outputs, gaps=[first, second]))
+    book.take(Committed("A.SIM", outputs, gaps=[wire.gap("A.SIM", 5, 9, "healed"), second]))
+
+    told = [(line["first_missing"], line["status"], line["level"]) for line in lines(stream)]
+    assert told == [(5, "open", "warning"), (20, "open", "warning"), (5, "healed", "info")]

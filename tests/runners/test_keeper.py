@@ -258,6 +258,42 @@ def test_silence_that_is_not_known_to_be_silence_closes_nothing(why: str) -> Non
     assert quiet(process) != []
 
 
+def test_before_the_venue_shows_its_time_our_clock_closes_no_quiet_candle() -> None:
+    process = Process()
+    process.take(part(1, 200))
+    first_open = int(TAPE.ts_event[199]) // MINUTE * MINUTE + MINUTE
+    process.clock.advance(first_open - process.clock.now() + MINUTE)
+    process.kill()
+    process.keeper.open()
+    process.keeper.standing(NAME)
+    closed = len(process.store.read("candles", timeframe="1m"))
+    process.hear()
+    process.keeper.tick()
+    assert len(process.store.read("candles", timeframe="1m")) == closed, "nothing is known of the venue's time"
+    skew = MINUTE + 30 * SECOND
+    process.keeper.shown("SIM", process.clock.now() - skew, process.clock.now())
+    process.hear()
+    process.keeper.tick()
+    assert len(process.store.read("candles", timeframe="1m")) == closed, "there it is too early"
+    process.clock.advance(skew)
+    process.hear()
+    process.keeper.tick()
+    assert len(process.store.read("candles", timeframe="1m")) > closed
+    process.assert_clean()
+
+
+def test_what_a_venue_shows_is_not_believed_ahead_of_our_clock() -> None:
+    process = Process()
+    process.take(part(1, 200))
+    process.kill()
+    process.keeper.standing(NAME)
+    closed = len(process.store.read("candles"))
+    process.keeper.shown("SIM", process.clock.now() + 3600 * SECOND, process.clock.now())
+    process.hear()
+    process.keeper.tick()
+    assert len(process.store.read("candles")) == closed
+
+
 def test_the_wall_clock_closes_nothing() -> None:
     process = Process()
     wall = ManualClock(JANUARY_2024)

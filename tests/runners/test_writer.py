@@ -97,6 +97,29 @@ async def test_a_slow_disk_makes_larger_commits_then_waits() -> None:
         assert sink.queued == 0
 
 
+async def test_who_reads_a_socket_waits_for_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tapeline.runners.writer._MOMENT", 60.0)
+    store, told = Slow(), list[Committed]()
+    async with writer(store, told.append) as sink:
+        await sink.drained()  # nothing was taken
+        for count in (1, 2):
+            await sink.take(delivery(count * 10 - 9, count * 10))
+            await sink.drained()
+            assert (sink.queued, len(told)) == (0, count)
+
+
+async def test_who_reads_a_socket_does_not_wait_for_a_slow_disk() -> None:
+    store = Slow()
+    async with writer(store) as sink:
+        store.gate.clear()
+        await sink.take(delivery(1, 10))
+        async with asyncio.timeout(10):
+            await sink.drained()
+        assert sink.queued == 1
+        store.gate.set()
+        assert (await sink.standing(NAME)).trade_id == 10
+
+
 async def test_what_was_heard_parts_no_transaction() -> None:
     store, told = Slow(), list[Committed]()
     async with writer(store, told.append) as sink:

@@ -119,7 +119,7 @@ def _recognise(source: Source) -> Exchange:
     best = [one.exchange for one in found if one.read - one.malformed == most]
     if len(best) > 1:
         best = [one for one in best if one.venue == venue_of_path(source.path)]
-    if most <= 0 or not best:
+    if not any(one.read for one in found) or not best:
         problem, rule = "holds no messages of a known venue", f"messages of {', '.join(exchanges())}"
         step = "if you know it, name it: --venue V"
         raise UnreadableFile(source.where, problem, expected=rule, was=source.head[:60], next_step=step)

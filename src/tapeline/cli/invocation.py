@@ -45,23 +45,25 @@ class Invocation:
         return load_settings(db=self.db)
 
     @contextmanager
-    def store(self, *, read_only: bool = True, make: bool = False) -> Iterator[DuckDBStore]:
+    def store(self, *, read_only: bool = True, make: bool = False, through: bool = True) -> Iterator[DuckDBStore]:
         """Open the database inside; with ``make`` one is made where there is none.
+
+        One that another process owns is read through that process, unless ``through`` is false.
 
         Raises:
             UnreadableFile: it does not exist, or is no database.
             StoreError: it cannot be had.
         """
         path = self.settings.db
-        store = self._open(path, read_only=read_only or not (make or path.exists()))
+        store = self._open(path, read_only=read_only or not (make or path.exists()), through=through)
         try:
             yield store
         finally:
             store.close()
 
     @staticmethod
-    def _open(path: Path, *, read_only: bool) -> DuckDBStore:
-        """Open a database; one that another process owns is read through that process, where it can be."""
+    def _open(path: Path, *, read_only: bool, through: bool) -> DuckDBStore:
+        """Open a database, or where that is wanted and can be, the way to the process that owns it."""
         from tapeline.errors import StoreLocked
         from tapeline.stores.duckdb import DuckDBStore
 
@@ -72,7 +74,7 @@ class Invocation:
             from tapeline.runners.owner import owner_of, told
 
             owner = owner_of(path)
-            if owner is None or not owner.url or not owner.key or not read_only:
+            if owner is None or not owner.url or not owner.key or not read_only or not through:
                 raise told(path, error) from error
             return cast("DuckDBStore", RemoteStore(owner.url, owner.key))
 

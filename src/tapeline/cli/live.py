@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -58,6 +58,21 @@ class Asked:
     seconds: float | None = None
 
 
+def refuse_unusable(settings: Settings, *, simulated: bool) -> None:
+    """Refuse settings with which nothing could be followed or served: what can be known before anything is begun.
+
+    Raises:
+        UsageError: one cannot be used; an `UnknownName` where it names what there is not.
+    """
+    from tapeline.api.security import check_binding
+
+    if not simulated:
+        _places(settings, simulated=False)
+    for name in settings.feature_sets:
+        FeatureSet.load(name)
+    check_binding(settings)
+
+
 def run(invocation: Invocation, settings: Settings, asked: Asked) -> int:
     """Run until a signal, or until the time asked for is over."""
     threads = Unawaited()
@@ -78,6 +93,7 @@ async def _run(invocation: Invocation, settings: Settings, asked: Asked, threads
         view = LiveView(settings.timeframes[0], names, clock=clock)
         shown = stack.enter_context(screen(view, headless=asked.headless, quiet=invocation.quiet, clock=clock))
         places = [(await _prepared(place, shown), names) for place, names in _places(settings, simulated=simulated)]
+        stop = _asked_to_stop()
         live = Embedded(settings, places, clock=clock, watcher=shown.take)
         await stack.enter_async_context(live)
         following = await stack.enter_async_context(_following(live))
@@ -86,9 +102,27 @@ async def _run(invocation: Invocation, settings: Settings, asked: Asked, threads
         shown.tell("serving", address=view.address, database=str(settings.db))
         waiting = live.hub.untrained
         learner = stack.enter_context(Learner(settings, live.reader, live.writer, clock=clock, waiting=waiting))
-        gc.freeze()  # what a start has made stays: looking through it again and again would stop all else for long
-        await _until_stopped(live, following, learner, shown, asked.seconds)
+        stack.enter_context(_spared())
+        await _until_stopped(live, following, learner, shown, stop, asked.seconds)
     return 0
+
+
+def _asked_to_stop() -> asyncio.Event:
+    """Return what a signal sets: from here on one ends the process in order, as soon as it is up."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+@contextmanager
+def _spared() -> Iterator[None]:
+    """Spare the collector what a start has made: it stays, and looking through it would stop all else for long."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @asynccontextmanager
@@ -168,12 +202,14 @@ def _import_past(invocation: Invocation, settings: Settings, simulation: Simulat
 
 
 async def _until_stopped(
-    live: Embedded, following: asyncio.Task[None], learner: Learner, shown: Screen, seconds: float | None
+    live: Embedded,
+    following: asyncio.Task[None],
+    learner: Learner,
+    shown: Screen,
+    stop: asyncio.Event,
+    seconds: float | None,
 ) -> None:
-    """Follow, learn and show until a signal comes, the time is over, or every connection was refused."""
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    """Follow, learn and show until it is asked to stop, the time is over, or every connection was refused."""
     settings, clock = live.settings, live.clock
     monitors = Monitors(settings, live.reader, live.hub, clock=clock, wanted=learner.want, tell=shown.tell)
     shadow = Shadow(settings, live.reader, live.writer, clock=clock, tell=shown.tell)
@@ -184,7 +220,7 @@ async def _until_stopped(
         asyncio.create_task(_refresh(live, shown)),
     ]
     if seconds is not None:
-        loop.call_later(seconds, stop.set)
+        asyncio.get_running_loop().call_later(seconds, stop.set)
     stopping = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([following, stopping, *beside], return_when=asyncio.FIRST_COMPLETED)
     for task in (following, stopping, *beside):

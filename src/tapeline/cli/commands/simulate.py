@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from tapeline.cli.invocation import Command, Invocation, Meter, out_option
 from tapeline.clock import HOUR, SECOND, SystemClock, parse_duration
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 _TRADES = 100_000
 _FILE = "BTC-USD.SIM"
+_SERVED = {"port", "history", "faults", "fault_log", "no_limits", "tape", "speed", "own_times", "truth"}
+"""What only a server heeds."""
+_INVENTED = {"rate", "steady", "edge"}
+"""What a tape that is told anew cannot heed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +115,12 @@ def command(
         was = "both" if wanted.venue else "neither"
         raise UsageError("tapeline simulate", "has nothing to do", expected="--out FILE or --venue V", was=was)
     if out is not None:
+        _refuse("--out", _SERVED)
         _write(invocation, wanted, trades, out)
         return
+    _refuse("--venue", {"trades"})
+    if wanted.tape is not None:
+        _refuse("--tape", _INVENTED)
     from tapeline.simulator.faults import no_log
 
     with ExitStack() as closing:
@@ -129,15 +138,30 @@ def command(
         asyncio.run(_serve(invocation, _server(wanted, log, options), wanted.duration))
 
 
+def _refuse(option: str, names: Set[str]) -> None:
+    """Refuse options that would do nothing beside another."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if given and parameter.name in names:
+            rule = f"no {parameter.opts[0]} beside {option}"
+            raise UsageError("tapeline simulate", "would not heed an option", expected=rule, was=parameter.opts[0])
+
+
 def _write(invocation: Invocation, asked: _Asked, trades: int | None, out: Path) -> None:
     from tapeline.cli.files import check_path, write_trades
     from tapeline.cli.rows import tell_file
     from tapeline.simulator.market import Market
 
     check_path(out)
-    instrument = next(iter(asked.instruments), _FILE)
+    instrument, *more = asked.instruments or (_FILE,)
+    if more:
+        was = ", ".join(asked.instruments)
+        raise UsageError("tapeline simulate", "writes one tape a file", expected="one instrument", was=was)
     most = _TRADES if trades is None and asked.duration is None else trades
-    market = Market(asked.seed, instrument=instrument, edge=asked.edge)
+    market = Market(
+        asked.seed, instrument=instrument, edge=asked.edge, trades_per_second=asked.rate, steady=asked.steady
+    )
     with invocation.progress() as meter:
         tables = _tables(market, most, asked.duration, meter)
         written: dict[str, Any] = write_trades(out, tables, "trade")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -20,7 +21,7 @@ from tapeline.cli.invocation import Command, Invocation
 @click.option("--host", help="Where the page and the API are served.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="The same; 0: any free one.  [default: 8787]")
 @click.option("--headless", is_flag=True, help="JSON lines on stdout instead of a screen.")
-@click.option("--check", is_flag=True, help="Print the settings in force, secrets hidden, and end.")
+@click.option("--check", is_flag=True, help="Check the settings in force, print them, secrets hidden, and end.")
 @click.option("--seconds", type=click.FloatRange(min=0), help="End by itself after that long.")
 @click.pass_obj
 def command(
@@ -40,12 +41,18 @@ def command(
     Without INSTRUMENT it follows those of the settings, otherwise some of Kraken. Ctrl-C ends it within two seconds,
     and a kill at any moment loses nothing that the venue can give again.
     """
-    from tapeline.cli.live import Asked, run
-    from tapeline.config import load_settings
+    from tapeline.config import load_settings, misspelt
+    from tapeline.runners.memory import keep_small
 
+    for name, meant in misspelt(os.environ).items():
+        invocation.note(f"{name} is no setting and is not read: {meant} is one")
     flags = {"instruments": instruments or None, "host": host, "port": port}
     settings = load_settings(db=invocation.db, **flags)
+    keep_small()
+    from tapeline.cli.live import Asked, refuse_unusable, run
+
     if check:
+        refuse_unusable(settings, simulated=how["demo"])
         return _print(invocation, settings)
     return run(invocation, settings, Asked(seed=seed, edge=edge, **how))
 
