@@ -32,6 +32,12 @@ describe("answers", () => {
   });
 });
 
+describe("a direction that answers apart", () => {
+  it("is told as the chance of a rise", () => {
+    expect(told("direction", stated(answer(1, "direction", { value: 0.36 })))).toMatchObject({ text: "up 36%" });
+  });
+});
+
 describe("regimes", () => {
   it("are stretches of candles, cut where one is missing", () => {
     const rows = [regime(1, "low"), regime(2, "low"), regime(4, "low"), regime(5, "high")];

@@ -48,7 +48,13 @@ function ofNow(newest: Answer, answers: readonly Answer[], state: State): Told {
   const { target } = newest;
   if (newest.label !== null) return ofClass(newest, answers, state);
   if (target === "direction") {
-    return { target, text: `up ${percent(newest.value, 0)}`, detail: `over ${newest.horizon}`, level: "none", label: null };
+    return {
+      target,
+      text: `up ${percent(newest.value, 0)}`,
+      detail: `over ${newest.horizon}`,
+      level: "none",
+      label: null,
+    };
   }
   if (target === "anomaly") return ofAnomaly(newest, state.status?.anomaly_threshold ?? null);
   const text = newest.value === null ? "unknown" : `${basisPoints(newest.value).replace("+", "")} bp`;

@@ -67,6 +67,7 @@ export function chartPanel(context: Context): ChartPanel {
     emptyState(context),
   );
   store.onDraw(when(["candles", "features", "trades", "zone"], showLegend));
+  store.onDraw(when(["features"], () => void canvas.reach(store.state)));
   follow(context, view, host);
   keys(host, view);
   return { element, view };
