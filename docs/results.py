@@ -35,7 +35,8 @@ class Study:
         return ["import", *self.files, *self.options], ["train", self.instrument, *self.train]
 
 
-MONTH = ("--timeframe", "1m", "--horizon", "5m")
+SEEN = ("--set", "technical")
+MONTH = ("--timeframe", "1m", "--horizon", "5m", *SEEN)
 STUDIES = (
     Study(
         "NEAR-USDT, November 2025 (one-minute candles of Binance)",
@@ -54,13 +55,13 @@ STUDIES = (
         "SPY, 8 October 2013 (every trade of the day)",
         ("tick_spy_20131008_trade.zip",),
         "SPY.US",
-        ("--timeframe", "10s", "--horizon", "1m", "--fee-bp", "0.5", "--half-spread-bp", "0.3"),
+        ("--timeframe", "10s", "--horizon", "1m", "--fee-bp", "0.5", "--half-spread-bp", "0.3", *SEEN),
     ),
     Study(
         "BTC-USDT, eleven minutes of 8 and 9 August 2024 (every trade on Binance)",
         ("spot_btcusdt_20240808.gz", "spot_btcusdt_20240809.gz"),
         "BTC-USDT.BINANCE",
-        ("--timeframe", "1s", "--horizon", "10s"),
+        ("--timeframe", "1s", "--horizon", "10s", *SEEN),
     ),
 )
 

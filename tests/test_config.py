@@ -50,6 +50,8 @@ def test_a_named_file_that_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch
         ("FLUSH_ROWS", "0", "settings flush_rows: cannot be used: expected greater than or equal to 1, was '0'"),
         ("MAX_QUIET", "soon", "settings max_quiet: cannot be read: expected a number > 0 with a unit"),
         ("MAX_QUIET", "9999999999d", "is too long: expected at most 36500d, was .9999999999d."),
+        ("MLFLOW_URI", "blah", r"mlflow_uri: cannot be used: expected the address .* http://HOST:PORT .*, was 'blah'"),
+        ("MLFLOW_URI", "file:///tmp/x", "settings mlflow_uri: cannot be used: expected the address of an MLflow"),
         ("TIMEFRAMES", '["7m"]', "settings timeframes: cannot be used: expected a length from 100ms"),
     ],
 )

@@ -32,7 +32,7 @@ from tapeline.stores import rows
 from tapeline.stores.base import KINDS
 from tapeline.stores.memory import MemoryStore
 from tapeline.train import TrainSettings
-from tapeline.types import Decision, DecisionKind, Frame
+from tapeline.types import Decision, DecisionKind, Frame, Prediction
 from tapeline.verify import verify
 
 NAME = "BTC-USD.SIM"
@@ -71,6 +71,13 @@ def champion_of(settings: Settings, tmp_path_factory: pytest.TempPathFactory) ->
     return trained(settings, tmp_path_factory.mktemp("data"))
 
 
+def newest(store: MemoryStore, settings: Settings, clock: ManualClock = CLOCK) -> Prediction:
+    """Return what the only champions say of the newest row."""
+    (made,) = predict_latest(store, settings, NAME, clock=clock)
+    assert isinstance(made, Prediction)
+    return made
+
+
 def test_a_run_is_written_and_its_champion_registered(champion_of: tuple[MemoryStore, Run]) -> None:
     store, run = champion_of
     kept = {"report.html", "report.json", "settings.json", "folds.csv", "errors.png", "work"}
@@ -90,8 +97,8 @@ def test_no_input_knows_the_future(champion_of: tuple[MemoryStore, Run], setting
 
 def test_the_newest_row_is_predicted_once(champion_of: tuple[MemoryStore, Run], settings: Settings) -> None:
     store, run = champion_of
-    (first,) = predict_latest(store, settings, NAME, clock=CLOCK)
-    (again,) = predict_latest(store, settings, NAME, clock=ManualClock(CLOCK.now() + 1))
+    first = newest(store, settings)
+    again = newest(store, settings, ManualClock(CLOCK.now() + 1))
     assert first == again
     assert first.made_at == CLOCK.now()
     assert first.target_time == first.as_of + 5 * MINUTE
@@ -102,7 +109,7 @@ def test_the_newest_row_is_predicted_once(champion_of: tuple[MemoryStore, Run], 
 
 def test_an_explanation_recomputes_the_same_bits(champion_of: tuple[MemoryStore, Run], settings: Settings) -> None:
     store, _ = champion_of
-    (made,) = predict_latest(store, settings, NAME, clock=CLOCK)
+    made = newest(store, settings)
     told = explain(store, settings, made.id[:10])
     assert told["matches"]
     assert told["candle"]["close_time"] == made.as_of
@@ -112,7 +119,7 @@ def test_an_explanation_recomputes_the_same_bits(champion_of: tuple[MemoryStore,
 
 def test_a_tampered_prediction_is_found(champion_of: tuple[MemoryStore, Run], settings: Settings) -> None:
     store, _ = champion_of
-    (made,) = predict_latest(store, settings, NAME, clock=CLOCK)
+    made = newest(store, settings)
     store.upsert("predictions", rows.from_predictions([replace(made, value=made.value + 1e-12)]))
     findings = [finding for found, _, _ in recompute(store, settings) for finding in found]
     assert [(finding.table, finding.key, finding.field) for finding in findings] == [("predictions", made.id, "value")]
@@ -165,7 +172,31 @@ def test_live_predictions_are_those_of_training_rows_and_of_a_replay(
     told = explain(store, settings, live[len(live) // 2].id)
     assert told["matches"], told["differences"]
     (newest,) = predict_latest(store, settings, NAME, clock=CLOCK)
-    assert (newest.id, newest.value) == (live[-1].id, live[-1].value)
+    assert newest == live[-1]
+    store.delete("predictions", NAME)
+    (again,) = predict_latest(store, settings, NAME, clock=CLOCK)
+    assert replace(again, made_at=newest.made_at) == newest
+    ends_that_follow(store, champion, live)
+
+
+def ends_that_follow(store: MemoryStore, champion: Champion, live: list[Prediction]) -> None:
+    """Look whether intervals moved, and whether a model loaded now stands where the one that answered stands."""
+    ours = champion.predictor.artifact
+    assert 0 < ours.interval_rate < 0.1
+    ratio = {round((one.high - one.value) / (one.value - one.low), 6) for one in live}
+    assert len(ratio) > len(live) // 3
+    load = champion_loader(store)
+    _, early = load(champion.key, live[len(live) // 2].as_of)
+    loaded, late = load(champion.key, live[-1].as_of)
+    candles = rows.to_candles(store.read("candles", instrument=NAME, timeframe="1m", source="trades"))
+    between = candles["close_time"] > live[len(live) // 2].as_of
+    between &= candles["close_time"] <= live[-1].as_of
+    answering, fold = load(champion.key, 0)
+    fold.restore(early.snapshot())
+    said = answering.predict(NAME, fold.feed(candles[between]), candles["close"][between])
+    assert [replace(one, made_at=0) for one in said] == [replace(one, made_at=0) for one in live[len(live) // 2 + 1 :]]
+    assert fold.snapshot() == late.snapshot()
+    assert loaded.key == champion.key
 
 
 def test_a_model_without_a_loader_is_refused(settings: Settings) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tapeline.errors import NotEnoughData, StoreUnavailable, UnknownName, UsageError
-from tapeline.learning.conformal import conformal_bounds, covered_share
-from tapeline.learning.folds import WalkForward, split
+from tapeline.learning.conformal import conformal_bounds, rate_of
+from tapeline.learning.folds import WalkForward
 from tapeline.learning.leaks import Leak
 from tapeline.learning.metrics import METRICS
 from tapeline.learning.report import draw, write_run
@@ -105,7 +105,9 @@ def test_intervals_cover_what_they_promise(promoted: Training, refused: Training
     assert promoted.report["targets"]["direction"]["coverage"] is None
     artifact = promoted.artifacts[0]
     assert artifact.low < 0 < artifact.high
+    assert artifact.interval_rate == rate_of(3)
     assert np.isnan(promoted.artifacts[1].low)
+    assert promoted.artifacts[1].interval_rate == 0.0
 
 
 def test_conformal_bounds_are_order_statistics() -> None:
@@ -113,7 +115,6 @@ def test_conformal_bounds_are_order_statistics() -> None:
     assert np.isnan(conformal_bounds(residuals, 0.8)).all()
     assert conformal_bounds(np.arange(1.0, 40.0)[::-1], 0.9) == (2.0, 38.0)
     assert np.isnan(conformal_bounds(np.arange(30.0), 0.95)).all()
-    assert np.isnan(covered_share(residuals, split(planted(1, 600), WalkForward(folds=1)), 0.8))
 
 
 def test_a_leak_keeps_the_baseline(promoted: Training) -> None:

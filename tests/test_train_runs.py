@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -139,3 +140,15 @@ def test_a_run_is_found_by_how_its_id_begins(promoted: Training, refused: Traini
     assert find_run(tmp_path) == folders[1]
     with pytest.raises(UnknownName, match=f"run nothing: is not known: expected one of .*{refused.run}"):
         find_run(tmp_path, "nothing")
+
+
+def test_the_newest_run_of_a_database_is_preferred(tmp_path: Path) -> None:
+    for number, run in enumerate(("aa11", "bb22", "cc33")):
+        (tmp_path / f"I_1m_5m_{run}").mkdir()
+        report = tmp_path / f"I_1m_5m_{run}" / "report.json"
+        report.write_text("{}")
+        os.utime(report, (number, number))
+    assert find_run(tmp_path).name.endswith("cc33")
+    assert find_run(tmp_path, known={"aa11", "bb22"}).name.endswith("bb22")
+    assert find_run(tmp_path, known={"dd44"}).name.endswith("cc33")
+    assert find_run(tmp_path, "aa", known={"bb22"}).name.endswith("aa11")

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
@@ -27,6 +29,8 @@ from tapeline.types import Timeframe, check_instrument
 
 T = TypeVar("T")
 Names = Annotated[tuple[str, ...], NoDecode]
+_NEAR = 0.75
+"""How alike two names are of which one is a slip of the other."""
 
 
 class Settings(BaseSettings):
@@ -44,8 +48,9 @@ class Settings(BaseSettings):
         runs: folder of training runs.
         indicators: files or folders of your own indicators, separated as in PATH.
         sets: folders of your own feature sets, separated as in PATH.
+        models: files or folders of your own models, separated as in PATH.
         instruments: what `tapeline up` follows, such as ``BTC-USD.KRAKEN``; a venue stands for its usual ones.
-        gap_timeout: a gap that the venue has not given after this long is given up; its candles are incomplete.
+        gap_timeout: a gap that the venue was asked for in vain for so long is given up; its candles are incomplete.
         quiet_grace: how long after its close a candle waits for a trade that proves it complete.
         queue: deliveries that wait for the disk at most; beyond it the sockets are read more slowly.
         state_interval: how often the state of the folds is stored, so that a restart has little to fold again.
@@ -61,7 +66,7 @@ class Settings(BaseSettings):
         shadow: how long a new model runs beside a champion that has an edge before it may replace it; 0s: no time.
         monitor: how often drift, live error and anomalies are measured while the process runs.
         anomaly_rate: the share of quiet rows that models of anomalies are to flag.
-        mlflow_uri: of an MLflow server that is told of every run and model; none: nobody is told.
+        mlflow_uri: of an MLflow server (http or https) that is told of every run and model; none: nobody is told.
         host, port: where the page and the API are served.
         token: what writes, and any use from another machine, must show; none: writes are refused.
         cors: origins that may call the API from a browser.
@@ -76,6 +81,7 @@ class Settings(BaseSettings):
     feature_sets: Names = ("technical", "market", "bars")
     indicators: str = ""
     sets: str = ""
+    models: str = ""
     reorder_window: str = "5s"
     max_quiet: str = "7d"
     max_ahead: str = "1m"
@@ -123,6 +129,14 @@ class Settings(BaseSettings):
         """Read ``1m 5m`` and ``1m,5m`` as lists too: that is how an environment variable gives them."""
         return tuple(names.strip("[]").replace('"', " ").replace(",", " ").split()) if isinstance(names, str) else names
 
+    @field_validator("indicators", "sets", "models")
+    @classmethod
+    def _check_paths(cls, paths: str) -> str:
+        for path in filter(None, paths.split(os.pathsep)):
+            if not Path(path).exists():
+                raise ValueError(f"paths that exist, separated by {os.pathsep}")
+        return paths
+
     @field_validator("timeframes")
     @classmethod
     def _check_timeframes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -139,10 +153,13 @@ class Settings(BaseSettings):
 
     @field_validator("predict")
     @classmethod
-    def _check_predict(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_predict(cls, names: tuple[str, ...], about: ValidationInfo) -> tuple[str, ...]:
+        folded, usual = about.data.get("timeframes", ()), cls.model_fields["predict"].default
         for name in names:
             timeframe, _, horizon = name.partition("/")
             step = _ruled(Timeframe.parse, timeframe).step
+            if names != usual and str(Timeframe.parse(timeframe)) not in folded:
+                raise ValueError(f"one of the timeframes ({', '.join(folded)}), such as {folded[0]}/HORIZON")
             if parse_duration(horizon, where=f"settings predict {name}") % step:
                 raise ValueError(f"a horizon that is a multiple of {format_duration(step)}, such as 1m/5m")
         return tuple(dict.fromkeys(names))
@@ -164,6 +181,14 @@ class Settings(BaseSettings):
     def _check_duration(cls, text: str, about: ValidationInfo) -> str:
         parse_duration(text, where=f"settings {about.field_name}")
         return text
+
+    @field_validator("mlflow_uri")
+    @classmethod
+    def _check_server(cls, uri: str) -> str:
+        found = urlsplit(uri)
+        if uri and (found.scheme not in {"http", "https"} or not found.hostname):
+            raise ValueError("the address of an MLflow server: http://HOST:PORT or https://HOST")
+        return uri
 
     @field_validator("shadow")
     @classmethod
@@ -198,8 +223,24 @@ def _ruled(check: Callable[[str], T], text: str) -> T:
         raise ValueError(error.expected or error.problem) from error
 
 
+def misspelt(environment: Iterable[str]) -> dict[str, str]:
+    """Return variables that no setting reads but that look like one that is read, with the right name.
+
+    >>> misspelt(["TAPELINE_QEUE", "TAPELINE_PORT", "HOME"])
+    {'TAPELINE_QEUE': 'TAPELINE_QUEUE'}
+    """
+    prefix, found = "TAPELINE_", dict[str, str]()
+    known = {*Settings.model_fields, "config"}
+    for name in environment:
+        ours = name.removeprefix(prefix).lower()
+        near = get_close_matches(ours, known, n=1, cutoff=_NEAR) if name.startswith(prefix) else []
+        if near and ours not in known:
+            found[name] = f"{prefix}{near[0].upper()}"
+    return found
+
+
 def load_settings(**flags: Any) -> Settings:
-    """Read the settings, and let the user's own indicators and sets be found; a flag that is None is not given.
+    """Read the settings, and let the user's indicators, sets and models be found; a flag that is None is not given.
 
     Raises:
         UsageError: a value breaks its rule; the text names the key, the value and the rule.
@@ -219,7 +260,7 @@ def load_settings(**flags: Any) -> Settings:
             ) from error
         rule = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
         raise UsageError(f"settings {key}", "cannot be used", expected=rule, was=first["input"]) from error
-    for key in ("indicators", "sets"):
+    for key in ("indicators", "sets", "models"):
         if paths := getattr(settings, key):
             os.environ[f"TAPELINE_{key.upper()}"] = paths
     return settings

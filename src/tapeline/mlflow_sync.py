@@ -27,6 +27,8 @@ ALIASES = ("champion", "challenger", "archived")
 """Statuses that are aliases there, each of the newest model that has it."""
 _VERSION = "tapeline_version"
 _PARAM_LIMIT = 6000
+_NO_SERVER = (OSError, ValueError, KeyError)
+"""What its client lets through where a server is away, or answers what is none of MLflow's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Mlflow:
     """A tracking server.
 
     Args:
-        uri: of the server.
+        uri: of the server, http or https.
         runs: the folder of training runs, whose files are sent along.
 
     Raises:
@@ -75,7 +77,7 @@ class Mlflow:
             by_name.setdefault(entry.name, []).append(entry)
         try:
             sent = [self._follow(registry, name, entries) for name, entries in by_name.items()]
-        except (self._error, OSError) as error:
+        except (self._error, *_NO_SERVER) as error:
             step = "the rest is sent by the next sync: tapeline models sync"
             raise StoreUnavailable(f"mlflow {self._uri}", f"refuses: {error}", next_step=step) from error
         return Synced(sum(one.models for one in sent), sum(one.aliases for one in sent))
@@ -153,8 +155,6 @@ class Mlflow:
 
 def _reach(uri: str) -> None:
     """Ask a server whether it is there, so that one that is away is known at once."""
-    if not uri.startswith(("http://", "https://")):
-        return
     step = "models are kept here; send them later with: tapeline models sync"
     try:
         answer = httpx.get(f"{uri.rstrip('/')}/health", timeout=5.0, trust_env=False)

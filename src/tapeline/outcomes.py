@@ -17,7 +17,7 @@ from tapeline.learning.resample import BlockBootstrap, Interval, block_length
 from tapeline.registry import Registry
 from tapeline.stores import rows
 from tapeline.stores.base import Store
-from tapeline.types import Bool, Float, Prediction, Timeframe
+from tapeline.types import Bool, Float, Prediction, Records, Timeframe
 
 LEVEL = 0.95
 PARTS = ("version", "day", "hour", "age")
@@ -96,10 +96,7 @@ def _series(prediction: Prediction) -> tuple[str, str]:
 def _came(store: Store, instrument: str, timeframe: str, made: Sequence[Prediction]) -> list[Came | None]:
     targets = np.array([one.target_time for one in made])
     size = Timeframe.parse(timeframe).size
-    span = (int(targets.min()) - size, int(targets.max()) - size + 1)
-    stored = store.read("candles", instrument=instrument, start=span[0], end=span[1], timeframe=timeframe)
-    ours = stored.filter(np.array([source == "trades" for source in stored["source"].to_pylist()], np.bool_))
-    candles = rows.to_candles(ours if ours.num_rows else stored)
+    candles = closed(store, instrument, timeframe, int(targets.min()) - size, int(targets.max()) - size + 1)
     if not len(candles):
         return [None] * len(made)
     at = np.minimum(np.searchsorted(candles["close_time"], targets), len(candles) - 1)
@@ -108,6 +105,13 @@ def _came(store: Store, instrument: str, timeframe: str, made: Sequence[Predicti
         Came(int(row["close_time"]), float(row["close"]), bool(row["complete"])) if there else None
         for row, there in zip(candles[at], known.tolist(), strict=True)
     ]
+
+
+def closed(store: Store, instrument: str, timeframe: str, start: int, end: int) -> Records:
+    """Return the stored candles that opened in [start, end): ours, and where there are none those made by others."""
+    stored = store.read("candles", instrument=instrument, start=start, end=end, timeframe=timeframe)
+    ours = stored.filter(np.array([source == "trades" for source in stored["source"].to_pylist()], np.bool_))
+    return rows.to_candles(ours if ours.num_rows else stored)
 
 
 def parted(store: Store, by: str) -> Part:

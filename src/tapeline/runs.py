@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from tapeline.clock import Clock
 from tapeline.config import Settings
+from tapeline.duel import has_duels
 from tapeline.learning.artifact import Artifact
 from tapeline.learning.checks import check_candles, refuse_bad_data
 from tapeline.learning.report import write_run
@@ -16,6 +19,9 @@ from tapeline.registry import Registry
 from tapeline.serving import keep_definition
 from tapeline.stores.base import Store
 from tapeline.train import Progress, Training, TrainSettings, train
+
+_KNOWN = 0.5
+"""The share of rows of the market set that must be known for it to be learnt from unasked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +39,11 @@ def train_instrument(
     *,
     timeframe: str,
     horizon: int,
-    feature_set: str,
+    feature_set: str | None,
     asked: TrainSettings,
     clock: Clock,
     progress: Progress = lambda text, done, total: None,
+    shadow: bool = False,
 ) -> Run:
     """Train every model on an instrument's rows, let the gate decide, write the run and register who answers.
 
@@ -49,22 +56,41 @@ def train_instrument(
         instrument: what to learn from.
         timeframe: of its candles.
         horizon: how far ahead, ns.
-        feature_set: name of the set, or a TOML file.
+        feature_set: name of the set, or a TOML file; None: see `usual_rows`.
         asked: models, folds, costs, seed.
         clock: tells when models were registered.
         progress: is told each step.
+        shadow: see `register`.
 
     Raises:
         UnknownName: the instrument, the set or a model is not known.
         NotEnoughData: the rows are too few.
         UsageError: the horizon is not on the grid.
     """
-    data = model_rows(store, settings, instrument, timeframe, learning_set(feature_set, timeframe, horizon))
+    if feature_set is None:
+        data = usual_rows(store, settings, instrument, timeframe, horizon)
+    else:
+        data = model_rows(store, settings, instrument, timeframe, learning_set(feature_set, timeframe, horizon))
     training = learn(data, horizon, asked, progress=progress, runs=settings.runs, now=clock.now())
     folder = write_run(training, settings.runs)
     with store.transaction():
-        register(store, data, training, now=clock.now())
+        register(store, data, training, now=clock.now(), shadow=shadow)
     return Run(training, folder)
+
+
+def usual_rows(store: Store, settings: Settings, instrument: str, timeframe: str, horizon: int) -> ModelRows:
+    """Return the rows that are learnt from unless a set is named.
+
+    Of ``market``, as a live process does, where the candles tell who bought and how often; else of ``technical``.
+
+    Raises:
+        UnknownName: the instrument is not known.
+        NotEnoughData: it has no candles of that timeframe.
+    """
+    market, other = (learning_set(name, timeframe, horizon) for name in ("market", "technical"))
+    data = model_rows(store, settings, instrument, timeframe, market)
+    known = np.isfinite(data.inputs).all(axis=1)
+    return data if known.mean() >= _KNOWN else model_rows(store, settings, instrument, timeframe, other)
 
 
 def learn(
@@ -106,7 +132,8 @@ def learn(
 def register(store: Store, data: ModelRows, training: Training, *, now: int, shadow: bool = False) -> None:
     """Register a run's models and who answers from now on, inside the caller's transaction.
 
-    With ``shadow`` a model does not replace a champion that has an edge at once: it becomes its challenger.
+    With ``shadow`` a model does not replace a champion that has an edge at once: it becomes its challenger, where what
+    comes can tell who was right.
     """
     keep_definition(store, data.features)
     registry = Registry(store)
@@ -114,7 +141,7 @@ def register(store: Store, data: ModelRows, training: Training, *, now: int, sha
         artifact, decision = outcome.artifact, outcome.decision
         record = {"run": training.run, "report": training.report["targets"][target]}
         registry.register(artifact, now=now, record=record)
-        if shadow and decision.promoted and artifact.target == "return" and _has_edge(registry, artifact):
+        if shadow and decision.promoted and has_duels(artifact.target) and _has_edge(registry, artifact):
             challenge(registry, artifact, now=now, why=decision.reason)
         elif decision.promoted or not _untried_champion(registry, artifact, training):
             registry.promote(artifact.name, artifact.version, now=now, why=decision.reason, by="gate")

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import takewhile
 from typing import Any
 
 import numpy as np
 
-from tapeline.answering import LoadModel
+from tapeline.answering import CANNOT_BE_HAD, LoadModel
 from tapeline.answering import Predictor as Answers
 from tapeline.clock import Clock, parse_duration
 from tapeline.config import Settings
-from tapeline.errors import NotEnoughData, UnknownName
+from tapeline.errors import InputError, MissingDependency, NotEnoughData, UnknownName, UsageError
 from tapeline.features import FeatureFold, FeatureRows, FeatureSet
 from tapeline.learning.artifact import Artifact
+from tapeline.learning.live_interval import LiveInterval
 from tapeline.learning.windows import Recent, Stretch
-from tapeline.model_rows import model_rows
+from tapeline.model_rows import ModelRows, model_rows
+from tapeline.models.targets import TARGETS
 from tapeline.predict import Predictor
-from tapeline.registry import Registry
+from tapeline.registry import Entry, Registry
 from tapeline.stores import rows
 from tapeline.stores.base import Store
 from tapeline.tape import find
-from tapeline.types import Answer, Float, Int, Prediction, Timeframe
+from tapeline.types import Answer, Float, Prediction, Timeframe
 
 PREDICTED = ("return", "direction")
-"""The targets of one prediction; each other is answered apart."""
+"""The targets of one prediction; each other is answered apart, and so is a direction that looks at other features."""
 _SEARCHED = 200
 """How many of the newest predictions of an instrument are looked at for one of a certain model."""
 _KEPT_OPEN = 16
@@ -40,6 +43,7 @@ class Champion:
         self.predictor = predictor
         self.features = features
         self.recent = Recent(predictor.window - 1, len(predictor.columns))
+        self.interval = LiveInterval.of(predictor.artifact)
 
     @classmethod
     def of(cls, store: Store, name: str, version: str | None = None) -> Champion:
@@ -77,47 +81,57 @@ class Champion:
     def predict(self, instrument: str, made: FeatureRows, close: Float) -> Sequence[Prediction | Answer]:
         """Return one prediction per complete row whose inputs are known; ``made_at`` is ``as_of``.
 
-        Of a target other than return and direction it is an answer. Rows come in order of time; those before are
-        remembered as far back as a model looks.
+        Without a model of the return it is an answer of the one there is. Rows come in order of time; those before are
+        remembered as far back as a model looks, and the interval follows what came of them.
         """
         del instrument
-        before = self.recent.stretch
-        seen = self._push(made, close).after(before)
-        said = self.said(seen, np.concatenate((np.full(len(before), np.nan), close)), skip=len(before))
-        return [one for one in said if one is not None]
+        seen, closes, skip = self._seen(made, close)
+        return [one for one in self._said(seen, closes, skip) if one is not None]
 
-    def said(
-        self, seen: Stretch, close: Float, *, skip: int, made_at: int | None = None
-    ) -> Sequence[Prediction | Answer | None]:
-        """Return what is said of the rows after the first ``skip``; ``made_at`` is ``as_of`` unless it is given."""
+    def _said(self, seen: Stretch, close: Float, skip: int) -> Sequence[Prediction | Answer | None]:
         inputs, as_of, complete = seen.inputs, seen.as_of, seen.complete
-        when: int | Int = as_of if made_at is None else made_at
-        if self.predictor.artifact.target not in PREDICTED:
-            return self.predictor.answer_rows(inputs, as_of=as_of, made_at=when, complete=complete, skip=skip)
-        return self.predictor.predict_rows(inputs, as_of=as_of, close=close, made_at=when, complete=complete, skip=skip)
+        if self.predictor.artifact.target != "return":
+            return self.predictor.answer_rows(inputs, as_of=as_of, made_at=as_of, complete=complete, skip=skip)
+        return self.predictor.predict_rows(
+            inputs, as_of=as_of, close=close, made_at=as_of, complete=complete, skip=skip, interval=self.interval
+        )
 
     def warm(self, made: FeatureRows, close: Float) -> None:
-        """Take rows before the first to be predicted."""
-        self._push(made, close)
+        """Take rows before the first to be predicted: afterwards all is as if they had been predicted."""
+        seen, closes, skip = self._seen(made, close)
+        if self.interval is not None:
+            self.predictor.follow(seen, closes, self.interval, skip=skip)
 
-    def _push(self, made: FeatureRows, close: Float) -> Stretch:
+    def said_of(self, made: FeatureRows, close: Float, row: int) -> Prediction | Answer | None:
+        """Return what is said of one row after all those before it, None where nothing is."""
+        before, asked = slice(0, row), slice(row, row + 1)
+        self.warm(made.take(before), close[before])
+        said = self.predict(self.predictor.artifact.instrument, made.take(asked), close[asked])
+        return said[0] if said else None
+
+    def _seen(self, made: FeatureRows, close: Float) -> tuple[Stretch, Float, int]:
+        """Return the next rows with those remembered before them, their closes, and how many stand before."""
         inputs, columns = self.features.inputs(made.values, close)
         self.predictor.check(self.features.name, self.features.version, columns)
-        seen = Stretch(inputs, made.as_of, made.complete)
-        self.recent.push(seen)
-        return seen
+        before, new = self.recent.stretch, Stretch(inputs, made.as_of, made.complete)
+        self.recent.push(new)
+        skip = len(before)
+        return new.after(before), np.concatenate((np.full(skip, np.nan), close)), skip
 
 
 class ServedFold(FeatureFold):
-    """The fold of a champion's features, whose snapshot also holds the rows that the champion remembers."""
+    """The fold of a champion's features, whose snapshot also holds what the champion remembers.
+
+    These are the rows before, and where its interval stands.
+    """
 
     def __init__(self, champion: Champion) -> None:
         super().__init__(champion.features)
-        self._before = champion.recent
+        self._kept = [part for part in (champion.recent, champion.interval) if part is not None]
 
     def snapshot(self) -> bytes:
         """Return the whole state."""
-        return super().snapshot() + self._before.snapshot()
+        return super().snapshot() + b"".join(part.snapshot() for part in self._kept)
 
     def restore(self, snapshot: bytes) -> None:
         """Continue from a state that `snapshot` gave.
@@ -125,9 +139,11 @@ class ServedFold(FeatureFold):
         Raises:
             SnapshotMismatch: its length is not that of this state.
         """
-        cut = max(0, len(snapshot) - self._before.size)
-        super().restore(snapshot[:cut])
-        self._before.restore(snapshot[cut:])
+        at = max(0, len(snapshot) - sum(part.size for part in self._kept))
+        super().restore(snapshot[:at])
+        for part in self._kept:
+            part.restore(snapshot[at : at + part.size])
+            at += part.size
 
 
 def _champions(store: Store, names: Sequence[str]) -> list[str]:
@@ -161,14 +177,15 @@ def champion_loader(store: Store) -> LoadModel:
 def newest_said(store: Store, artifact: Artifact) -> tuple[list[Any], int] | None:
     """Return what a model last said of a row, as `Predictor.says` gives it (1, or 1 x classes), and of which instant.
 
-    Of a model of the return or the direction from its predictions, of another from its answers; None where it said
-    nothing.
+    Of a model of the return or the direction from its predictions, of one that answers apart from its answers; None
+    where it said nothing.
     """
     name, target = artifact.instrument, artifact.target
-    if target not in PREDICTED:
+    if target != "return":
         kept = rows.to_answers(store.read("answers", instrument=name, model_version=artifact.version, limit=1))
         said = [(list(one.said), one.as_of) for one in kept]
-        return next(((told if len(told) == 1 else [told], as_of) for told, as_of in said), None)
+        if said or target not in PREDICTED:
+            return next(((told if len(told) == 1 else [told], as_of) for told, as_of in said), None)
     made = rows.to_predictions(store.read("predictions", instrument=name, limit=_SEARCHED))
     place = PREDICTED.index(target)
     for one in reversed(made):
@@ -235,6 +252,15 @@ def keep_definition(store: Store, features: FeatureSet) -> None:
     store.append("feature_sets", rows.from_dicts("feature_sets", row))
 
 
+def answers_apart(entry: Entry, champions: Mapping[str, Entry]) -> bool:
+    """Return whether a champion is asked by itself, given all of its instrument by name.
+
+    That is any but a direction that looks at the same features as the return of its task: both make one prediction.
+    """
+    beside = champions.get(entry.name.removesuffix("_direction"))
+    return entry.target != "direction" or beside is None or beside.feature_version != entry.feature_version
+
+
 def predict_latest(
     store: Store,
     settings: Settings,
@@ -243,8 +269,21 @@ def predict_latest(
     clock: Clock,
     timeframe: str | None = None,
     horizon: str | None = None,
-) -> list[Prediction]:
-    """Ask every champion of an instrument about its newest complete row, and keep the answers.
+    tell: Callable[[str], None] = lambda text: None,
+) -> list[Prediction | Answer]:
+    """Ask every champion of an instrument about its newest complete row, and keep what they say.
+
+    Args:
+        store: keeps the tape and the models.
+        settings: how the tape is folded.
+        instrument: whose champions.
+        clock: tells when they were asked.
+        timeframe: only champions that look at these candles.
+        horizon: only champions that look this far ahead.
+        tell: is told of each champion that cannot answer, and why.
+
+    Returns:
+        Predictions of the return, then answers to the other targets.
 
     Raises:
         UnknownName: no model was trained for it.
@@ -252,45 +291,72 @@ def predict_latest(
     """
     wanted = None if horizon is None else parse_duration(horizon)
     grid = None if timeframe is None else str(Timeframe.parse(timeframe))
-    names = sorted(
-        entry.name
-        for entry in Registry(store).entries(instrument)
-        if entry.status == "champion" and entry.target == "return"
-        if grid in (None, entry.timeframe) and wanted in (None, entry.horizon)
-    )
-    if not names:
+    champions = {entry.name: entry for entry in Registry(store).entries(instrument) if entry.status == "champion"}
+    asked = [
+        entry
+        for entry in champions.values()
+        if answers_apart(entry, champions) and grid in (None, entry.timeframe) and wanted in (None, entry.horizon)
+    ]
+    if not asked:
         find(store, instrument)
         step = f"run: tapeline train {instrument}"
         raise UnknownName(
             f"model for {instrument}", "was not trained", expected="a champion", was="none", next_step=step
         )
-    made = [_newest(store, settings, instrument, name, clock) for name in names]
-    store.append("predictions", rows.from_predictions(made))
-    return [_stored(store, prediction) for prediction in made]
+    order = list(TARGETS)
+    asked.sort(key=lambda entry: (order.index(entry.target), entry.name))
+    said = _newest(store, settings, [entry.name for entry in asked], clock, tell)
+    predictions, answers = _parted(said)
+    store.append("predictions", rows.from_predictions(predictions))
+    store.append("answers", rows.from_answers(answers))
+    return [_stored(store, one) for one in said]
 
 
-def _newest(store: Store, settings: Settings, instrument: str, name: str, clock: Clock) -> Prediction:
+def _parted(said: Sequence[Prediction | Answer]) -> tuple[list[Prediction], list[Answer]]:
+    predictions = [one for one in said if isinstance(one, Prediction)]
+    return predictions, [one for one in said if isinstance(one, Answer)]
+
+
+def _newest(
+    store: Store, settings: Settings, names: Sequence[str], clock: Clock, tell: Callable[[str], None]
+) -> list[Prediction | Answer]:
+    """Return what champions say of the newest row; those that cannot answer are told of while another can."""
+    said: list[Prediction | Answer] = []
+    kept: dict[tuple[str, str], ModelRows] = {}
+    refused: list[UsageError | InputError | MissingDependency] = []
+    for name in names:
+        try:
+            said.append(_asked(store, settings, name, clock, kept))
+        except CANNOT_BE_HAD as error:
+            refused.append(error)
+    if not said:
+        raise refused[0]
+    for one in refused:
+        tell(f"no answer: {one}")
+    return said
+
+
+def _asked(
+    store: Store, settings: Settings, name: str, clock: Clock, kept: dict[tuple[str, str], ModelRows]
+) -> Prediction | Answer:
     champion = Champion.of(store, name)
-    data = model_rows(store, settings, instrument, champion.timeframe, champion.features)
+    seen = champion.timeframe, champion.features.version
+    if seen not in kept:
+        instrument = champion.predictor.artifact.instrument
+        kept[seen] = model_rows(store, settings, instrument, champion.timeframe, champion.features)
+    data = kept[seen]
     known = np.flatnonzero(data.rows.complete & np.isfinite(data.inputs).all(axis=1))
     if not len(known):
         step = "import more trades; rows need a complete window"
         raise NotEnoughData(f"{name}", "has no complete row", expected="at least 1", was=0, next_step=step)
-    end = int(known[-1]) + 1
-    rows_seen = slice(max(0, end - champion.predictor.window), end)
-    (said,) = champion.predictor.predict_rows(
-        data.inputs[rows_seen],
-        as_of=data.rows.as_of[rows_seen],
-        close=data.candles["close"][rows_seen],
-        made_at=clock.now(),
-        complete=data.rows.complete[rows_seen],
-        skip=rows_seen.stop - rows_seen.start - 1,
-    )
+    said = champion.said_of(data.rows, data.candles["close"], int(known[-1]))
     if said is None:
         rule = f"{champion.predictor.window} complete rows in a row"
         raise NotEnoughData(f"{name}", "has too short a stretch of rows", expected=rule, was="fewer")
-    return said
+    return replace(said, made_at=clock.now())
 
 
-def _stored(store: Store, prediction: Prediction) -> Prediction:
-    return rows.to_predictions(store.read("predictions", id=prediction.id))[0]
+def _stored(store: Store, said: Prediction | Answer) -> Prediction | Answer:
+    if isinstance(said, Answer):
+        return rows.to_answers(store.read("answers", id=said.id))[0]
+    return rows.to_predictions(store.read("predictions", id=said.id))[0]

@@ -26,7 +26,7 @@ from tapeline.learning.record import Found, Outcome, report_record, run_folder, 
 from tapeline.learning.settings import TrainSettings
 from tapeline.learning.task import TUNED, Task, count_tried, tunable
 from tapeline.learning.tuning import searches
-from tapeline.models.base import Model, find_models
+from tapeline.models.base import Model, find_models, own_files
 
 __all__ = ["Progress", "TrainSettings", "Training", "pick_models", "train"]
 
@@ -141,7 +141,9 @@ def _asked(kind: type[Model], settings: TrainSettings) -> bool:
 
 
 def _told(asked: TrainSettings) -> dict[str, Any]:
-    files = tuple(f"{Path(path).name}@{content_hash(Path(path).read_bytes())[:12]}" for path in asked.model_paths)
+    named: list[str | Path] = [*own_files(), *asked.model_paths]
+    paths = dict.fromkeys(Path(path).absolute() for path in named)
+    files = tuple(f"{path.name}@{content_hash(path.read_bytes())[:12]}" for path in paths)
     return asdict(replace(asked, model_paths=files))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from tapeline.compare import Comparer, Finding, invariants
 from tapeline.config import Settings
 from tapeline.errors import SnapshotMismatch, UnknownName
-from tapeline.explain import recompute
+from tapeline.explain import KEPT_IN, recompute
 from tapeline.intervals import Intervals
 from tapeline.pipeline import Layout, Pipeline
 from tapeline.recorder import layout_of, settings_of
@@ -40,6 +40,7 @@ class VerifyReport:
     findings: list[Finding] = field(default_factory=list)
     checked: dict[str, int] = field(default_factory=dict)
     unproven: list[str] = field(default_factory=list)
+    unproven_predictions: int = 0
 
     def count(self, what: str, number: int) -> None:
         """Add to how many of something were checked."""
@@ -48,11 +49,17 @@ class VerifyReport:
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
         return {
-            "clean": not self.findings,
+            "clean": self.clean,
             "checked": self.checked,
             "findings": [asdict(finding) for finding in self.findings],
             "unproven": self.unproven,
+            "unproven_predictions": self.unproven_predictions,
         }
+
+    @property
+    def clean(self) -> bool:
+        """Return whether nothing differs, and every stored prediction could be recomputed."""
+        return not self.findings and not self.unproven_predictions
 
 
 def verify(
@@ -82,6 +89,8 @@ def verify(
         report.findings += findings
         report.count("predictions", checked)
         report.unproven += filter(None, [missing])
+    said = sum(store.read(kind, instrument=instrument).num_rows for kind in KEPT_IN)
+    report.unproven_predictions = said - report.checked.get("predictions", 0)
     return report
 
 

@@ -244,7 +244,7 @@ def test_doctor(tapeline: Tapeline, folder: Path) -> None:
     assert extras["pandas"]["installed"]
     assert extras["kafka"]["install"] == "pip install 'tapeline[kafka]'"
     base = told["database"]
-    assert (base["state"], base["schema"], base["kinds"]["trades"]["rows"]) == ("ok", 2, 6000)
+    assert (base["state"], base["schema"], base["kinds"]["trades"]["rows"]) == ("ok", 3, 6000)
     assert base["bytes_per_trade_duckdb"] == pytest.approx(base["kinds"]["trades"]["bytes"] / 6000, abs=0.01)
     assert 0 < base["bytes_per_trade_parquet"] < 40
     assert [entry["instrument"] for entry in base["instruments"]] == [TRADED, IMPORTED]

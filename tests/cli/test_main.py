@@ -128,7 +128,7 @@ def test_a_database_of_another_version_or_none_is_refused(tapeline: Tapeline, fo
 
     with duckdb.connect(folder / "tapeline.duckdb") as connection:
         connection.execute("UPDATE tapeline_schema SET version = 99")
-    assert "schema is newer: expected version 2 or older, was 99; update Tapeline" in tapeline("instruments").err
+    assert "schema is newer: expected version 3 or older, was 99; update Tapeline" in tapeline("instruments").err
     (folder / "tapeline.duckdb").write_bytes(b"no database " * 1000)
     assert "database tapeline.duckdb: is not a database" in tapeline("import", "x.csv").err
 

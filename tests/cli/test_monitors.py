@@ -3,9 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from tests.cli.conftest import Tapeline
-from tests.learned import MODEL, TRAINED, artifact, candles, store_with_champion
+from tests.learned import MODEL, NAME, TRAINED, artifact, candles, store_with_champion
 
 from tapeline.cli.invocation import Invocation
 from tapeline.cli.mirror import mirror
@@ -101,3 +102,30 @@ def test_a_server_that_is_away_is_told_after_training_and_harms_nothing(
     monkeypatch.setenv("TAPELINE_MLFLOW_URI", "http://127.0.0.1:9")
     mirror(Invocation(db=db))
     assert "note: not sent to MLflow: mlflow http://127.0.0.1:9: does not answer" in capfd.readouterr().err
+
+
+def test_a_report_that_cannot_be_written_is_no_success(tapeline: Tapeline, folder: Path) -> None:
+    refused = tapeline("drift", "--out", "x.html")
+    assert refused.code == 2
+    assert "drift report x.html: cannot be written, nothing was measured" in refused.err
+    assert "no champion answers" in refused.err
+    assert not (folder / "x.html").exists()
+
+
+def test_an_altered_artefact_is_found_and_its_predictions_are_unproven(tapeline: Tapeline, db: Path) -> None:
+    assert tapeline("predict", NAME, "--db", db).code == 0
+    assert tapeline("verify", "--db", db, "--json").json["clean"]
+    assert tapeline("doctor", "--db", db).code == 0
+    with DuckDBStore(db) as store:
+        row = next(row for row in store.read("models").to_pylist() if row["status"] == "champion")
+        altered = row["artifact"].replace(b'"rows"', b'"rowt"')
+        store.upsert("models", pa.Table.from_pylist([row | {"artifact": altered}], KINDS["models"].schema))
+    found = tapeline("doctor", "--db", db)
+    assert (found.code, f"model {MODEL}@{row['version']}: model artefact: was altered" in found.out) == (1, True)
+    (damaged,) = tapeline("doctor", "--db", db, "--json").json["database"]["damaged_models"]
+    assert (damaged["name"], damaged["status"]) == (MODEL, "champion")
+    told = tapeline("verify", "--db", db)
+    assert (told.code, "clean" in told.out, "0 differences, 1 predictions unproven" in told.out) == (0, False, True)
+    assert f"1 predictions of {MODEL}@{row['version']}: model" in told.err
+    document = tapeline("verify", "--db", db, "--json").json
+    assert (document["clean"], document["unproven_predictions"]) == (False, 1)

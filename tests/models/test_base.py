@@ -34,6 +34,20 @@ def test_a_model_in_a_file_of_the_user_is_found(tmp_path: Path) -> None:
     assert ("mine", "return") not in find_models()
 
 
+def test_files_and_folders_of_the_user_are_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path)
+    for named in (file, tmp_path):
+        monkeypatch.setenv("TAPELINE_MODELS", str(named))
+        found = find_models()["mine", "return"]
+        assert found is find_models([file])["mine", "return"] is model_class("mine", "return")
+        assert __import__(found.__module__).Mine is found  # as a process does that is sent one
+    file.write_text(file.read_text() + "    quick = {'a': 1}\n")
+    assert find_models()["mine", "return"].quick == {"a": 1}
+    monkeypatch.setenv("TAPELINE_MODELS", str(tmp_path / "nowhere"))
+    with pytest.raises(UsageError, match="TAPELINE_MODELS: names a path that does not exist: expected a file or fold"):
+        find_models()
+
+
 def test_a_model_under_an_entry_point_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = EntryPoint("theirs", "tapeline.models.naive:LastPrice", "tapeline.models")
     monkeypatch.setattr(base, "entry_points", lambda group: [entry] if group == "tapeline.models" else [])

@@ -82,6 +82,7 @@ def learnt(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Memo
             data_hash="",
             seed=1,
             code_version="",
+            interval_rate=0.02,
         )
         Registry(store).register(made, now=CLOCK.now())
         Registry(store).promote(made.name, made.version, now=CLOCK.now())

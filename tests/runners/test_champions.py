@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from tests.test_serving import CLOCK, NAME, TAIL, trained
 
@@ -23,9 +24,11 @@ from tapeline.registry import Registry
 from tapeline.runners.keeper import Keeper
 from tapeline.runners.watch import Taken
 from tapeline.runs import Run
-from tapeline.serving import Champion, newest_said, predict_latest
+from tapeline.serving import Champion, keep_definition, newest_said, predict_latest
 from tapeline.stores import rows
+from tapeline.stores.base import KINDS
 from tapeline.stores.memory import MemoryStore
+from tapeline.types import Answer, Prediction
 from tapeline.verify import verify
 
 
@@ -131,6 +134,70 @@ def test_every_target_is_answered_live_and_stored_like_a_prediction(champions: D
     report = verify(store, settings)
     assert report.findings == []
     assert report.checked["predictions"] == len(stored) + len(times)
+
+
+def apart(store: MemoryStore, settings: Settings, run: Run) -> str:
+    """Let a direction answer that looks at other features than the return's; return its version."""
+    before = next(one for one in run.training.artifacts if one.target == "direction")
+    features = learning_set("market", "1m", 5 * MINUTE)
+    keep_definition(store, features)
+    data = dataset_of(model_rows(store, settings, NAME, "1m", features), 5 * MINUTE)
+    content = fit(find_models()["logistic", "direction"], data.for_target("direction", 1), seed=1).dump().decode()
+    before = replace(before, feature_set=features.name, feature_version=features.version, columns=data.columns)
+    made = replace(before, model="logistic", content=content)
+    Registry(store).register(made, now=CLOCK.now())
+    Registry(store).promote(made.name, made.version, now=CLOCK.now())
+    return made.version
+
+
+def test_predict_asks_every_champion_and_keeps_what_they_say(champions: Described) -> None:
+    store, settings, names = copy.deepcopy(champions)
+    told: list[str] = []
+    first, *rest = predict_latest(store, settings, NAME, clock=CLOCK, tell=told.append)
+    others = [one for one in rest if isinstance(one, Answer)]
+    assert isinstance(first, Prediction)
+    assert {one.target for one in others} == set(names)
+    assert len(others) == len(rest)
+    assert rows.to_answers(store.read("answers", instrument=NAME)) == sorted(others, key=lambda one: one.id)
+    assert predict_latest(store, settings, NAME, clock=CLOCK) == [first, *others]
+    for one in others:
+        assert explain(store, settings, one.id)["matches"]
+        assert newest_said(store, Champion.of(store, names[one.target]).predictor.artifact) is not None
+    assert told == []
+
+
+def test_a_champion_that_cannot_answer_is_told_and_the_others_do(champions: Described) -> None:
+    store, settings, names = copy.deepcopy(champions)
+    (row,) = store.read("models", name=names["regime"]).to_pylist()
+    store.upsert("models", pa.Table.from_pylist([row | {"artifact": row["artifact"][:-1]}], KINDS["models"].schema))
+    told: list[str] = []
+    made = predict_latest(store, settings, NAME, clock=CLOCK, tell=told.append)
+    assert [getattr(one, "target", "return") for one in made] == ["return", "volatility", "anomaly"]
+    (why,) = told
+    assert why.startswith(f"no answer: model {names['regime']}@")
+
+
+def test_a_direction_of_other_features_answers_apart(tmp_path: Path) -> None:
+    settings = load_settings(timeframes=("1m",), feature_sets=("bars",), runs=tmp_path, state_interval="1h")
+    store, run = trained(settings, tmp_path, models=())
+    version = apart(store, settings, run)
+    first, answer = predict_latest(store, settings, NAME, clock=CLOCK)
+    assert isinstance(first, Prediction)
+    assert isinstance(answer, Answer)
+    assert np.isnan(first.p_up)
+    assert (answer.target, answer.feature_set, answer.model_version) == ("direction", "market", version)
+    assert explain(store, settings, answer.id)["matches"]
+    keeper = Keeper(lambda: store, settings, clock=CLOCK, timer=lambda: 0)
+    keeper.commit([Taken(Delivery((TAIL,)), 0)])
+    keeper.close()
+    said = {one.as_of for one in rows.to_answers(store.read("answers")) if one.model_version == version}
+    assert len(said) > 50
+    assert newest_said(store, Registry(store).load(answer_name(), version)) is not None
+    assert verify(store, settings).clean
+
+
+def answer_name() -> str:
+    return f"{NAME}_1m_5m_direction"
 
 
 def test_an_altered_answer_is_found(champions: Described) -> None:

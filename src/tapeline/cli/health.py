@@ -12,7 +12,8 @@ from typing import Any
 
 from tapeline.config import Settings
 from tapeline.coverage import coverage
-from tapeline.errors import TapelineError
+from tapeline.errors import InputError, TapelineError
+from tapeline.registry import Registry
 from tapeline.stores.duckdb import DuckDBStore
 from tapeline.stores.parquet import ParquetStore
 from tapeline.tape import instruments
@@ -81,7 +82,20 @@ def _content(store: DuckDBStore) -> dict[str, Any]:
         "bytes_per_trade_duckdb": round(trades.bytes / trades.rows, 2) if trades.rows else None,
         "bytes_per_trade_parquet": _parquet_bytes(store),
         "instruments": [entry.to_json() for entry in coverage(store)],
+        "damaged_models": _damaged(store),
     }
+
+
+def _damaged(store: DuckDBStore) -> list[dict[str, str]]:
+    """Return the models whose bytes are not those that were registered, and what is wrong with them."""
+    registry, found = Registry(store), []
+    for entry in registry.entries():
+        try:
+            registry.load(entry.name, entry.version)
+        except InputError as error:
+            told = {"name": entry.name, "version": entry.version, "status": entry.status}
+            found.append(told | {"problem": str(error)})
+    return found
 
 
 def _parquet_bytes(store: DuckDBStore) -> float | None:
@@ -123,6 +137,7 @@ def next_steps(found: dict[str, Any]) -> list[str]:
         for entry in base.get("instruments", [])
         if entry["open_gaps"]
     ]
+    steps += [f"{one['problem']} ({one['status']})" for one in base.get("damaged_models", [])]
     if not found["cache"]["writable"]:
         steps.append(f"kernels cannot be kept in {found['cache']['path']}: set TAPELINE_CACHE to a folder of yours")
     return steps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tapeline.cli.invocation import Invocation
-from tapeline.errors import MissingDependency, StoreError
+from tapeline.errors import InputError, MissingDependency, StoreError
 
 
 def mirror(invocation: Invocation) -> None:
@@ -17,7 +17,7 @@ def mirror(invocation: Invocation) -> None:
         server = Mlflow(settings.mlflow_uri, runs=settings.runs)
         with invocation.store() as store:
             sent = server.sync(store)
-    except (StoreError, MissingDependency) as error:
+    except (StoreError, InputError, MissingDependency) as error:
         invocation.note(f"not sent to MLflow: {error}")
     else:
         invocation.note(f"{sent.models} models sent to MLflow, {sent.aliases} aliases moved")

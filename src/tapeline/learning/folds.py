@@ -122,7 +122,7 @@ def _rolling(where: str, dataset: Dataset, plan: WalkForward, windows: Windows) 
     if tested < least:
         raise NotEnoughData(
             where,
-            f"has too few test rows in windows of {learn} ns to learn from",
+            f"has too few test rows in windows of {format_duration(learn)} to learn from",
             expected=f"at least {least}",
             was=tested,
             next_step="import more trades, or take shorter windows",

@@ -110,7 +110,9 @@ def _edge(evaluation: Evaluation, name: str, evidence: Evidence, level: float, t
 
 
 def _told(best: Score, evaluation: Evaluation, how: str) -> str:
-    base = abs(evaluation.score(best.baseline).value.value) or 1.0
+    base = abs(evaluation.score(best.baseline).value.value)
+    if not base:
+        return f"{best.model} cannot be better in {best.metric} than {best.baseline}, which makes no error ({how})"
     gain, low, high = (100 * x / base for x in (best.difference.value, best.difference.low, best.difference.high))
     which = "better" if gain > 0 else "worse"
     interval = f"[{low:+.3f} %, {high:+.3f} %]"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,22 +137,29 @@ def _dress(panel: Axes) -> None:
 
 
 def _label(found: Evaluation, name: str) -> str:
-    base = abs(found.score(found.best_baseline).value.value) or 1.0
+    base = abs(found.score(found.best_baseline).value.value)
+    if not base:
+        return f"{name}\nno share: the baseline makes no error"
     gain = found.score(name).difference
     low, high = 100 * gain.low / base, 100 * gain.high / base
     return f"{name}\n{100 * gain.value / base:+.2f} % [{low:+.2f}, {high:+.2f}]"
 
 
-def find_run(folder: Path, name: str | None = None) -> Path:
+def find_run(folder: Path, name: str | None = None, *, known: Collection[str] = ()) -> Path:
     """Return the folder of the run whose id begins with ``name``; without one, of the newest run.
+
+    Args:
+        folder: of the runs.
+        name: how the id begins.
+        known: ids of runs; where some of these are here, only they count as newest.
 
     Raises:
         UnknownName: there is no such run, or several.
     """
     runs = sorted(folder.glob("*/report.json"), key=lambda path: (path.stat().st_mtime_ns, path))
-    if name is None and runs:
-        return runs[-1].parent
     ids = {path.parent: path.parent.name.rpartition("_")[2] for path in runs}
+    if name is None and runs:
+        return ([place for place, run in ids.items() if run in known] or list(ids))[-1]
     found = [place for place, run in ids.items() if name and run.startswith(name)]
     if len(found) != 1:
         rule = f"one of {', '.join(sorted(ids.values()))}" if ids else "a run in the folder"

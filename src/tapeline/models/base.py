@@ -1,7 +1,8 @@
 """The contract of a model, how models are found, and what they share.
 
 A model is one class in one file of this folder, in a module that an installed package names under the entry point
-group ``tapeline.models``, or in a Python file whose path the user gives. Its key is (name, target).
+group ``tapeline.models``, or in a Python file of the user, found through the paths in ``TAPELINE_MODELS`` (separated as
+in PATH). Its key is (name, target).
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ import importlib.util
 import inspect
 import json
 import math
+import os
 import pkgutil
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +26,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from tapeline.errors import InputError, UnknownName, UsageError
+from tapeline.errors import BrokenInvariant, InputError, UnknownName, UsageError
 from tapeline.models.targets import TARGETS
 from tapeline.types import Float
 
@@ -160,12 +164,12 @@ class Online(Model):
 
 
 def find_models(paths: Sequence[str | Path] = ()) -> dict[tuple[str, str], type[Model]]:
-    """Return every model by (name, target): ours, those of entry points, those in the files given.
+    """Return every model by (name, target): ours, those of entry points, those in the user's files and those given.
 
     Baselines come first, by module and in the order in which they stand there; then the rest by name.
 
     Raises:
-        UsageError: a file cannot be imported, or two models have one key.
+        UsageError: a file does not exist or cannot be imported, or two models have one key.
     """
     found: dict[tuple[str, str], type[Model]] = {}
     for module in _modules(paths):
@@ -190,9 +194,25 @@ def model_class(name: str, target: str, paths: Sequence[str | Path] = ()) -> typ
         return kind
     found = find_models(paths)
     if (name, target) not in found:
-        names = ", ".join(sorted({known for known, _ in found}))
-        raise UnknownName(f"model {name} ({target})", "is not known", expected=f"one of {names}", was=name)
+        rule = f"one of {', '.join(sorted({known for known, _ in found}))}"
+        step = "if it is your own, name its file in TAPELINE_MODELS"
+        raise UnknownName(f"model {name} ({target})", "is not known", expected=rule, was=name, next_step=step)
     return found[name, target]
+
+
+def own_files() -> list[Path]:
+    """Return the files of the user's own models: those that ``TAPELINE_MODELS`` names, and those in its folders.
+
+    Raises:
+        UsageError: it names what does not exist.
+    """
+    found: list[Path] = []
+    for path in map(Path, filter(None, os.environ.get("TAPELINE_MODELS", "").split(os.pathsep))):
+        if not path.exists():
+            rule = "a file or folder"
+            raise UsageError("TAPELINE_MODELS", "names a path that does not exist", expected=rule, was=str(path))
+        found += sorted(path.glob("*.py")) if path.is_dir() else [path]
+    return found
 
 
 def _ours() -> Iterator[ModuleType]:
@@ -205,8 +225,8 @@ def _modules(paths: Sequence[str | Path]) -> Iterator[ModuleType]:
     yield from _ours()
     for entry in entry_points(group="tapeline.models"):
         yield _from_entry(entry)
-    for path in paths:
-        yield _from_file(Path(path))
+    for path in dict.fromkeys(Path(path).absolute() for path in (*own_files(), *paths)):
+        yield _from_file(path)
 
 
 def _from_entry(entry: EntryPoint) -> ModuleType:
@@ -219,11 +239,22 @@ def _from_entry(entry: EntryPoint) -> ModuleType:
 
 
 def _from_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"tapeline_user_models.{path.stem}", path)
-    if spec is None or spec.loader is None or not path.is_file():
+    if path.suffix != ".py" or not path.is_file():
         rule = "the path of a .py file"
         raise UsageError(f"models file {path}", "is not a Python file", expected=rule, was=str(path))
+    return _imported(path, path.read_bytes())
+
+
+@cache
+def _imported(path: Path, code: bytes) -> ModuleType:
+    """Return the module in a file; the same one until its code changes."""
+    del code
+    name = f"tapeline_user_models_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise BrokenInvariant(f"models file {path}", "has no loader", expected="one", was=None)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # so that classes of it can go to another process and back
     try:
         spec.loader.exec_module(module)
     except (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError) as error:

@@ -27,7 +27,8 @@ def command(invocation: Invocation) -> int:
         write_json(found)
     else:
         _print(found)
-    broken = None in found["versions"].values() or found["database"]["state"] == "unusable"
+    base = found["database"]
+    broken = None in found["versions"].values() or base["state"] == "unusable" or base.get("damaged_models")
     return 1 if broken else 0
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def command(invocation: Invocation, instrument: str | None, *, every: bool, out: Path | None) -> int:
     """Compare what champions see and say now with what they were trained on.
 
-    Exit code 1 if a feature of a champion, or what it says, has drifted.
+    Exit code 1 if a feature of a champion, or what it says, has drifted; 2 if the report asked for cannot be written.
     """
     from tapeline.cli.output import write_json
     from tapeline.drift_watch import DriftWatch
@@ -40,11 +40,13 @@ def command(invocation: Invocation, instrument: str | None, *, every: bool, out:
 
 def _write(invocation: Invocation, watch: DriftWatch, measured: list[ModelDrift], out: Path) -> None:
     from tapeline.cli.evidently import write_report
+    from tapeline.errors import NotEnoughData
 
     shown = next((one for one in measured if one.drifts), None)
     if shown is None:
-        invocation.note(f"nothing to report: {measured[0].reason if measured else 'no champion answers'}")
-        return
+        was = "; ".join(f"{one.entry.name}: {one.reason}" for one in measured) or "no champion answers"
+        problem, rule = "cannot be written, nothing was measured", "a champion and enough rows since its training"
+        raise NotEnoughData(f"drift report {out}", problem, expected=rule, was=was)
     write_report(*watch.rows_of(shown.entry), shown.entry.name, out)
     invocation.note(f"{out}: Evidently's report on {shown.entry.name}; its bounds are its own")
 

@@ -33,11 +33,11 @@ def command(invocation: Invocation, id_: str) -> int:
 
 
 def _timed(told: dict[str, Any]) -> dict[str, Any]:
-    from tapeline.cli.commands.predict import as_json
-    from tapeline.types import Prediction
+    from tapeline.cli.commands.predict import answer_as_json, as_json
+    from tapeline.types import Answer, Prediction
 
     said = told["prediction"]
-    shown = said if "target" in said else as_json(Prediction(**said))
+    shown = answer_as_json(Answer(**said)) if "target" in said else as_json(Prediction(**said))
     candle = {name: format_time(value) if name.endswith("_time") else value for name, value in told["candle"].items()}
     return told | {"prediction": shown, "candle": candle}
 

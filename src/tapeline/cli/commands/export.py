@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tapeline.stores.base import Store
 
-_KINDS = ("trades", "late_trades", "candles", "features", "predictions", "gaps", "decisions", "dead_letters")
+_KINDS = ("trades", "late_trades", "candles", "features", "predictions", "answers", "gaps", "decisions", "dead_letters")
 
 
 @click.command(cls=Command)

@@ -11,7 +11,7 @@ from tapeline.cli.invocation import Command, Invocation
 from tapeline.clock import SystemClock, format_duration, format_time
 
 if TYPE_CHECKING:
-    from tapeline.types import Prediction
+    from tapeline.types import Answer, Prediction
 
 
 @click.command(cls=Command)
@@ -22,21 +22,40 @@ if TYPE_CHECKING:
 def command(invocation: Invocation, instrument: str, timeframe: str | None, horizon: str | None) -> int:
     """Predict from the newest complete candle.
 
-    Every champion of the instrument answers, and what they say is kept.
+    Every champion of the instrument answers, of every target, and what they say is kept.
     """
     from tapeline.cli.output import write_json
     from tapeline.serving import predict_latest
+    from tapeline.types import Prediction
 
     with invocation.store(read_only=False) as store:
         made = predict_latest(
-            store, invocation.settings, instrument, clock=SystemClock(), timeframe=timeframe, horizon=horizon
+            store,
+            invocation.settings,
+            instrument,
+            clock=SystemClock(),
+            timeframe=timeframe,
+            horizon=horizon,
+            tell=invocation.note,
         )
     if invocation.json:
-        write_json([as_json(one) for one in made])
+        write_json([as_json(one) if isinstance(one, Prediction) else answer_as_json(one) for one in made])
         return 0
     for one in made:
-        _print(one)
+        if isinstance(one, Prediction):
+            _print(one)
+        else:
+            _print_answer(one)
     return 0
+
+
+def answer_as_json(answer: Answer) -> dict[str, Any]:
+    """Return what a model of another target said as plain values, as the API gives it."""
+    from msgspec.structs import asdict
+
+    from tapeline import wire
+
+    return asdict(wire.answer(answer))
 
 
 def as_json(prediction: Prediction) -> dict[str, Any]:
@@ -61,3 +80,14 @@ def _print(prediction: Prediction) -> None:
     print(f"  model  {prediction.model} {prediction.model_version}")
     print(f"  seen   features {prediction.feature_set} {prediction.feature_version}")
     print(f"  id     {prediction.id}")
+
+
+def _print_answer(answer: Answer) -> None:
+    shown = answer_as_json(answer)
+    chances = ", ".join(f"{name} {chance:.3f}" for name, chance in shown["probabilities"].items())
+    said = f"{shown['label']} ({chances})" if chances else f"{shown['value']:.6g}"
+    print(f"{answer.instrument} {answer.timeframe}, as of {shown['as_of']}, over {shown['horizon']}")
+    print(f"  {answer.target} {said}")
+    print(f"  model  {answer.model} {answer.model_version}")
+    print(f"  seen   features {answer.feature_set} {answer.feature_version}")
+    print(f"  id     {answer.id}")

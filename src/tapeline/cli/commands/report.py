@@ -31,8 +31,9 @@ def command(
 ) -> int:
     """Tell what a training run found, or draw a day of an instrument.
 
-    RUN is the id of a run, or how it begins. Default: the newest run. With --html a day is drawn instead: one file that
-    needs nothing else, with candles, volume, indicators, predictions and what came, gaps and incomplete candles.
+    RUN is the id of a run, or how it begins. Default: the newest run of the database. With --html a day is drawn
+    instead: one file that needs nothing else, with candles, volume, indicators, predictions and what came, gaps and
+    incomplete candles.
     """
     if file is None:
         if instrument or day:
@@ -54,15 +55,31 @@ def _run(invocation: Invocation, run: str | None) -> Path:
     from tapeline.cli.output import write_json
     from tapeline.learning.report import find_run
 
-    folder = find_run(invocation.settings.runs, run)
+    known = _runs_of(invocation)
+    folder = find_run(invocation.settings.runs, run, known=known)
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     page = folder / "report.html"
     if invocation.json:
         write_json(report | {"folder": str(folder), "page": str(page)})
     else:
         print_report(report)
-        print(f"\nrun {report['run']}: {page}")
+        where = f", registered in {invocation.settings.db}" if report["run"] in known else ""
+        print(f"\nrun {report['run']} of {report['instrument']}{where}: {page}")
+    if report["run"] not in known:
+        invocation.note(f"no model of this run is registered in {invocation.settings.db}")
     return page
+
+
+def _runs_of(invocation: Invocation) -> set[str]:
+    """Return the runs whose models are registered in the database; none where it cannot be asked."""
+    from tapeline.errors import InputError, StoreError
+    from tapeline.registry import Registry
+
+    try:
+        with invocation.store() as store:
+            return {str(entry.record.get("run")) for entry in Registry(store).entries()}
+    except (InputError, StoreError):
+        return set()
 
 
 def _day(invocation: Invocation, file: Path, instrument: str | None, day: str | None, timeframe: str) -> Path:

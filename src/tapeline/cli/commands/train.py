@@ -31,10 +31,12 @@ def horizon(context: click.Context, parameter: click.Parameter, text: str | None
 
 
 @click.command(cls=Command)
-@click.argument("instrument")
+@click.argument("instrument", required=False)
 @timeframe_option
 @click.option("--horizon", callback=horizon, default="5m", show_default=True, help="How far ahead, in time.")
-@click.option("--set", "feature_set", default="technical", show_default=True, help="Feature set, or a TOML file.")
+@click.option(
+    "--set", "feature_set", help="Feature set, or a TOML file. Default: market if its inputs are known, else technical."
+)
 @click.option(
     "--model", "models", multiple=True, metavar="NAME", help="Candidates only; several allowed. Default: all."
 )
@@ -54,21 +56,28 @@ def horizon(context: click.Context, parameter: click.Parameter, text: str | None
 @click.option("--half-spread-bp", type=click.FloatRange(min=0), default=0.5, show_default=True, help="Per side.")
 @click.option("--max-age", callback=horizon, metavar="LENGTH", help="How old the newest candle may be. Default: any.")
 @click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Of all randomness.")
+@click.option("--schedule", is_flag=True, help="Train anew what the settings foretell, as tapeline up does when due.")
 @click.pass_obj
 def command(
     invocation: Invocation,
     /,
-    instrument: str,
+    instrument: str | None,
     timeframe: str,
     horizon: int,
-    feature_set: str,
+    feature_set: str | None,
+    schedule: bool,
     **options: Any,
 ) -> int:
     """Train models walk-forward, and let the gate decide.
 
     A model is promoted only if it beats every baseline out of sample. Baselines always run.
     "No edge found" is a result. A run that was killed goes on where it was when it is started again.
+    With --schedule, for a cron job: of INSTRUMENT, or of all that is stored. Exit code 1 if something was not trained.
     """
+    if schedule:
+        return _schedule(invocation, instrument)
+    if instrument is None:
+        raise click.UsageError("Missing argument 'INSTRUMENT'.")
     from tapeline.cli.mirror import mirror
     from tapeline.cli.output import write_json
     from tapeline.runs import train_instrument
@@ -92,6 +101,45 @@ def command(
     mirror(invocation)
     invocation.note(f"next: tapeline report {run.training.run} --open, tapeline predict {instrument}")
     return 0
+
+
+def _schedule(invocation: Invocation, instrument: str | None) -> int:
+    """Do one round of the retraining of a live process."""
+    from dataclasses import asdict
+
+    from tapeline.cli.mirror import mirror
+    from tapeline.cli.output import write_json
+    from tapeline.coverage import coverage
+    from tapeline.runners.schedule import retrain
+
+    given = _given(click.get_current_context())
+    if given:
+        rule = "the settings alone (predict, shadow, anomaly_rate)"
+        raise UsageError("train --schedule", "takes no other option of training", expected=rule, was=", ".join(given))
+    with invocation.store(read_only=False) as store, invocation.progress() as meter:
+        names = [instrument] if instrument else sorted({entry.instrument for entry in coverage(store)})
+        found = retrain(
+            store,
+            invocation.settings,
+            names,
+            clock=SystemClock(),
+            progress=lambda text, done, total: meter(f"training: {text}", done, total),
+        )
+    if invocation.json:
+        write_json([asdict(one) for one in found])
+    else:
+        for one in found:
+            print(f"{one.model} {one.version or ''}: {one.status}: {one.reason}")
+    mirror(invocation)
+    return int(not found or any(one.version is None for one in found))
+
+
+def _given(context: click.Context) -> list[str]:
+    """Return the options of training that stand on the command line."""
+    from click.core import ParameterSource
+
+    named = [name for name in context.params if name not in {"instrument", "schedule"}]
+    return [name for name in named if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
 
 
 def _asked(options: dict[str, Any], anomaly_rate: float) -> Any:
@@ -128,7 +176,8 @@ def print_run(run: Run) -> None:
 
 def print_report(report: dict[str, Any]) -> None:
     """Print the report of a run, for a person."""
-    print(f"{report['instrument']}: {report['timeframe']} candles, {report['horizon']} ahead, {report['rows']:,} rows")
+    rows = f"{report['rows']:,} rows of {report['feature_set']}"
+    print(f"{report['instrument']}: {report['timeframe']} candles, {report['horizon']} ahead, {rows}")
     for reason, count in report["excluded"].items():
         print(f"  {count:,} left out: {reason}")
     for target, found in report["targets"].items():
@@ -165,5 +214,7 @@ def _print_sweep(swept: dict[str, Any], base: float) -> None:
 def _share(row: dict[str, Any], base: float) -> str:
     if row["model"] == row["baseline"]:
         return "the best baseline"
+    if not base:
+        return "unknown: the baseline makes no error to compare with"
     value, low, high = (100 * row[name] / abs(base) for name in ("difference", "difference_low", "difference_high"))
     return f"{value:+8.3f} %  [{low:+.3f}, {high:+.3f}]"
