@@ -247,7 +247,7 @@ def test_times_switch_between_utc_and_local(browser: Browser, live: str) -> None
 @pytest.mark.parametrize("name", PICTURES)
 def test_looks_as_in_the_documentation(browser: Browser, name: str, tmp_path: Path) -> None:
     pictured(browser, name, tmp_path / "now.png")
-    assert difference(tmp_path / "now.png", ROOT / f"docs/images/page-{name}.png") < 0.08
+    assert difference(tmp_path / "now.png", ROOT / f"docs/images/page-{name}.png") < 0.05
 
 
 def test_what_models_of_other_targets_say_stands_beside_the_prediction(browser: Browser, live: str) -> None:
