@@ -68,6 +68,7 @@ def test_a_killed_replay_loses_and_doubles_nothing(recording: Path, tmp_path: Pa
     check(tmp_path / "b.duckdb")
 
 
+@pytest.mark.services
 @pytest.mark.parametrize("seed", [3])
 def test_a_killed_live_process_loses_and_doubles_nothing(recording: Path, tmp_path: Path, seed: int) -> None:
     assert killed("live", recording, tmp_path / "c.duckdb", seed) >= KILLS

@@ -66,6 +66,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_been(tmp_path: Path) ->
     assert [one.dump() for one in resumed.artifacts] == [one.dump() for one in whole.artifacts]
 
 
+@pytest.mark.services
 def test_a_sweep_and_tuning_are_reported_and_repeat_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few = {"Ridge", "GaussianNB"}
 

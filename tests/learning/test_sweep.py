@@ -58,6 +58,7 @@ def some(target: str, *names: str) -> list[type[Model]]:
     return [kind for kind in ordinary_models(target) if kind.name in names]
 
 
+@pytest.mark.services
 @pytest.mark.parametrize("target", ["return", "direction"])
 def test_what_lazypredict_tries_is_tried(target: str) -> None:
     ours = {kind.name for kind in ordinary_models(target)}
