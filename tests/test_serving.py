@@ -121,7 +121,7 @@ def test_a_tampered_prediction_is_found(champion_of: tuple[MemoryStore, Run], se
     store, _ = champion_of
     made = newest(store, settings)
     store.upsert("predictions", rows.from_predictions([replace(made, value=made.value + 1e-12)]))
-    findings = [finding for found, _, _ in recompute(store, settings) for finding in found]
+    findings = [finding for found, *_ in recompute(store, settings) for finding in found]
     assert [(finding.table, finding.key, finding.field) for finding in findings] == [("predictions", made.id, "value")]
     assert not explain(store, settings, made.id)["matches"]
     store.upsert("predictions", rows.from_predictions([made]))

@@ -30,7 +30,7 @@ def predictions(store: MemoryStore) -> list[Prediction]:
 
 
 def differing(store: MemoryStore, settings: Settings) -> list[str]:
-    return [finding.field for findings, _, _ in recompute(store, settings) for finding in findings]
+    return [finding.field for findings, *_ in recompute(store, settings) for finding in findings]
 
 
 def test_a_gap_that_is_healed_later_leaves_intervals_unproven(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,10 +29,17 @@ _ENDS_LOST = "made before a gap was healed: the interval followed other candles 
 _PART = "the candle from its trades, features and prediction from the stored candles up to it"
 
 
-def recompute(
-    store: Store, settings: Settings, instrument: str | None = None
-) -> Iterator[tuple[list[Finding], int, str]]:
-    """Recompute stored predictions from the tape; yield per model the differences, how many, and what is missing."""
+class Recomputed(NamedTuple):
+    """What came of recomputing what one model said: differences, how much was proven and not, and what is missing."""
+
+    findings: list[Finding]
+    proven: int
+    missing: str
+    unproven: int
+
+
+def recompute(store: Store, settings: Settings, instrument: str | None = None) -> Iterator[Recomputed]:
+    """Recompute stored predictions from the tape; yield what came of it per model."""
     stored: list[Said] = [
         *rows.to_predictions(store.read("predictions", instrument=instrument)),
         *rows.to_answers(store.read("answers", instrument=instrument)),
@@ -54,20 +61,20 @@ def _name(said: Said) -> str:
     return model_name(said.instrument, said.timeframe, said.horizon, _target(said))
 
 
-def _recomputed(store: Store, settings: Settings, stored: list[Said]) -> tuple[list[Finding], int, str]:
+def _recomputed(store: Store, settings: Settings, stored: list[Said]) -> Recomputed:
     first = stored[0]
     name = _name(first)
     try:
         champion = Champion.of(store, name, first.model_version)
         data = model_rows(store, settings, first.instrument, first.timeframe, champion.features)
     except CANNOT_BE_HAD as error:
-        return [], 0, f"{len(stored)} predictions of {name}@{first.model_version}: {error}"
+        return Recomputed([], 0, f"{len(stored)} predictions of {name}@{first.model_version}: {error}", len(stored))
     said = {one.as_of: one for one in champion.predict(first.instrument, data.rows, data.candles["close"])}
     found = [list(_differences(one, said.get(one.as_of))) for one in stored]
     lost = sum(map(_only_ends, found)) if _healed(store, first.instrument) else 0
     findings = [finding for one in found for finding in one if not (lost and _only_ends(one))]
     missing = f"{lost} predictions of {name}@{first.model_version}: {_ENDS_LOST}" if lost else ""
-    return findings, len(stored) - lost, missing
+    return Recomputed(findings, len(stored) - lost, missing, lost)
 
 
 def _healed(store: Store, instrument: str) -> bool:

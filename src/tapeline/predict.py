@@ -154,6 +154,20 @@ class Predictor:
             made[row] = self._prediction(rows[row], when, float(close[row]), told)
         return made[skip:]
 
+    def said(
+        self, seen: Stretch, close: Float, *, made_at: int | Int, skip: int, interval: LiveInterval | None
+    ) -> Sequence[Prediction | Answer | None]:
+        """Return what is said of the rows after the first ``skip``: see `predict_rows`.
+
+        Without a model of the return these are answers of the first model.
+        """
+        inputs, as_of, complete = seen.inputs, seen.as_of, seen.complete
+        if self.artifact.target != "return":
+            return self.answer_rows(inputs, as_of=as_of, made_at=made_at, complete=complete, skip=skip)
+        return self.predict_rows(
+            inputs, as_of=as_of, close=close, made_at=made_at, complete=complete, skip=skip, interval=interval
+        )
+
     def follow(self, seen: Stretch, close: Float, interval: LiveInterval, *, skip: int = 0) -> None:
         """Let an interval follow the rows after the first ``skip`` as if they had been predicted.
 

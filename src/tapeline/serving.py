@@ -86,15 +86,8 @@ class Champion:
         """
         del instrument
         seen, closes, skip = self._seen(made, close)
-        return [one for one in self._said(seen, closes, skip) if one is not None]
-
-    def _said(self, seen: Stretch, close: Float, skip: int) -> Sequence[Prediction | Answer | None]:
-        inputs, as_of, complete = seen.inputs, seen.as_of, seen.complete
-        if self.predictor.artifact.target != "return":
-            return self.predictor.answer_rows(inputs, as_of=as_of, made_at=as_of, complete=complete, skip=skip)
-        return self.predictor.predict_rows(
-            inputs, as_of=as_of, close=close, made_at=as_of, complete=complete, skip=skip, interval=self.interval
-        )
+        said = self.predictor.said(seen, closes, made_at=seen.as_of, skip=skip, interval=self.interval)
+        return [one for one in said if one is not None]
 
     def warm(self, made: FeatureRows, close: Float) -> None:
         """Take rows before the first to be predicted: afterwards all is as if they had been predicted."""

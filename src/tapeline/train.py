@@ -141,9 +141,7 @@ def _asked(kind: type[Model], settings: TrainSettings) -> bool:
 
 
 def _told(asked: TrainSettings) -> dict[str, Any]:
-    named: list[str | Path] = [*own_files(), *asked.model_paths]
-    paths = dict.fromkeys(Path(path).absolute() for path in named)
-    files = tuple(f"{path.name}@{content_hash(path.read_bytes())[:12]}" for path in paths)
+    files = tuple(f"{path.name}@{content_hash(path.read_bytes())[:12]}" for path in own_files(asked.model_paths))
     return asdict(replace(asked, model_paths=files))
 
 

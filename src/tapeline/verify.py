@@ -15,7 +15,7 @@ import numpy as np
 from tapeline.compare import Comparer, Finding, invariants
 from tapeline.config import Settings
 from tapeline.errors import SnapshotMismatch, UnknownName
-from tapeline.explain import KEPT_IN, recompute
+from tapeline.explain import recompute
 from tapeline.intervals import Intervals
 from tapeline.pipeline import Layout, Pipeline
 from tapeline.recorder import layout_of, settings_of
@@ -85,12 +85,11 @@ def verify(
     for state in store.read("states").to_pylist() if instrument is None else []:
         if state["instrument"] not in known:
             report.findings.append(Finding("instruments", state["instrument"], "row", None, "a row: it has a state"))
-    for findings, checked, missing in recompute(store, settings, instrument):
-        report.findings += findings
-        report.count("predictions", checked)
-        report.unproven += filter(None, [missing])
-    said = sum(store.read(kind, instrument=instrument).num_rows for kind in KEPT_IN)
-    report.unproven_predictions = said - report.checked.get("predictions", 0)
+    for made in recompute(store, settings, instrument):
+        report.findings += made.findings
+        report.count("predictions", made.proven)
+        report.unproven += filter(None, [made.missing])
+        report.unproven_predictions += made.unproven
     return report
 
 

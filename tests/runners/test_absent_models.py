@@ -194,8 +194,8 @@ def test_the_tape_goes_on_without_a_model_and_it_comes_back(
         assert note.startswith(f"no predictions of {NAME}_1m_5m: ")
         assert WAYS[way].says in note
         assert predictions(store) == present
-        ((findings, checked, missing),) = recompute(store, settings)
-        assert (findings, checked) == ([], 0)
+        ((findings, checked, missing, unproven),) = recompute(store, settings)
+        assert (findings, checked, unproven) == ([], 0, len(present))
         assert missing.startswith(f"{len(present)} predictions of {NAME}_1m_5m@")
     for kind, table in kept.items():
         store.upsert(kind, table)

@@ -204,7 +204,7 @@ def test_an_altered_answer_is_found(champions: Described) -> None:
     store, settings, _ = asked_live(champions, killed=False)
     one = rows.to_answers(store.read("answers"))[7]
     store.upsert("answers", rows.from_answers([replace(one, said=(one.said[0] + 1e-15, *one.said[1:]))]))
-    told = [finding for found, _, _ in recompute(store, settings) for finding in found]
+    told = [finding for found, *_ in recompute(store, settings) for finding in found]
     assert [(finding.table, finding.key, finding.field) for finding in told] == [("answers", one.id, "said")]
     assert not explain(store, settings, one.id)["matches"]
 

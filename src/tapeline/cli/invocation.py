@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+from click.core import ParameterSource
 
 from tapeline.clock import parse_time
 
@@ -141,6 +142,14 @@ class Command(click.Command):
         super().__init__(*args, **options)
         self.params += shared_options(hidden=True)
         self.epilog = self.epilog or "Takes --db, --json and --quiet too: see tapeline --help."
+
+
+def given_options() -> dict[str, str]:
+    """Return this command's own options and arguments that stand on the command line: how each is written, by name."""
+    context = click.get_current_context()
+    named = {one.name: one.opts[0] for one in context.command.params if one.name in context.params}
+    given = ParameterSource.COMMANDLINE
+    return {name: option for name, option in named.items() if context.get_parameter_source(name) is given}
 
 
 def moment(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:

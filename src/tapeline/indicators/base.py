@@ -29,6 +29,9 @@ from typing import Any
 import numpy as np
 
 from tapeline.errors import UnknownName, UsageError
+from tapeline.user_files import user_files
+
+_VARIABLE = "TAPELINE_INDICATORS"
 
 Fields = Mapping[str, type[float] | type[int] | tuple[type[float] | type[int], int]]
 """The fields of a state: numbers or rows of numbers, ``float``, ``int`` or ``(float, length)``; all begin as zeros."""
@@ -147,7 +150,7 @@ def module_of(name: str) -> ModuleType:
     Raises:
         UnknownName: there is none; the text lists those there are.
     """
-    modules = _modules(os.environ.get("TAPELINE_INDICATORS", ""))
+    modules = _modules(os.environ.get(_VARIABLE, ""))
     if name not in modules:
         raise UnknownName(
             f"indicator {name}", "is not known", expected=f"one of {', '.join(sorted(modules))}", was=name
@@ -157,7 +160,7 @@ def module_of(name: str) -> ModuleType:
 
 def names() -> list[str]:
     """Return the names of all indicators that can be found."""
-    return sorted(_modules(os.environ.get("TAPELINE_INDICATORS", "")))
+    return sorted(_modules(os.environ.get(_VARIABLE, "")))
 
 
 def code_of(name: str) -> str:
@@ -184,12 +187,13 @@ def code_in(file: Path) -> str:
 
 
 @cache
-def _modules(extra: str) -> dict[str, ModuleType]:
+def _modules(variable: str) -> dict[str, ModuleType]:
+    """Return all modules by name; ``variable`` is what ``TAPELINE_INDICATORS`` holds: they change with it alone."""
+    del variable
     found = {name: module for name, module in _shipped() if hasattr(module, "INDICATOR")}
     for point in entry_points(group="tapeline.indicators"):
         found[point.name] = point.load()
-    for path in filter(None, extra.split(os.pathsep)):
-        found.update(_from_path(Path(path)))
+    found.update(_own())
     return found
 
 
@@ -199,18 +203,12 @@ def _shipped() -> Iterator[tuple[str, ModuleType]]:
         yield info.name.rstrip("_"), importlib.import_module(f"{package}.{info.name}")
 
 
-def _from_path(path: Path) -> Iterator[tuple[str, ModuleType]]:
-    if not path.exists():
-        raise UsageError(
-            "TAPELINE_INDICATORS", "names a path that does not exist", expected="a file or folder", was=str(path)
-        )
-    for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+def _own() -> Iterator[tuple[str, ModuleType]]:
+    for file in user_files(_VARIABLE):
         name = f"tapeline_user_indicators.{file.stem}"
         spec = importlib.util.spec_from_file_location(name, file)
         if spec is None or spec.loader is None:
-            raise UsageError(
-                "TAPELINE_INDICATORS", "names a file that is no Python module", expected="*.py", was=str(file)
-            )
+            raise UsageError(_VARIABLE, "names a file that is no Python module", expected="*.py", was=str(file))
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         spec.loader.exec_module(module)

@@ -12,7 +12,6 @@ import importlib.util
 import inspect
 import json
 import math
-import os
 import pkgutil
 import sys
 from abc import ABC, abstractmethod
@@ -29,6 +28,7 @@ import numpy as np
 from tapeline.errors import BrokenInvariant, InputError, UnknownName, UsageError
 from tapeline.models.targets import TARGETS
 from tapeline.types import Float
+from tapeline.user_files import user_files
 
 State = dict[str, Any]
 
@@ -200,19 +200,13 @@ def model_class(name: str, target: str, paths: Sequence[str | Path] = ()) -> typ
     return found[name, target]
 
 
-def own_files() -> list[Path]:
-    """Return the files of the user's own models: those that ``TAPELINE_MODELS`` names, and those in its folders.
+def own_files(paths: Sequence[str | Path] = ()) -> list[Path]:
+    """Return the files of the user's own models, each once: those of ``TAPELINE_MODELS``, and those given.
 
     Raises:
-        UsageError: it names what does not exist.
+        UsageError: the variable names what does not exist.
     """
-    found: list[Path] = []
-    for path in map(Path, filter(None, os.environ.get("TAPELINE_MODELS", "").split(os.pathsep))):
-        if not path.exists():
-            rule = "a file or folder"
-            raise UsageError("TAPELINE_MODELS", "names a path that does not exist", expected=rule, was=str(path))
-        found += sorted(path.glob("*.py")) if path.is_dir() else [path]
-    return found
+    return list(dict.fromkeys(Path(path).absolute() for path in (*user_files("TAPELINE_MODELS"), *paths)))
 
 
 def _ours() -> Iterator[ModuleType]:
@@ -225,7 +219,7 @@ def _modules(paths: Sequence[str | Path]) -> Iterator[ModuleType]:
     yield from _ours()
     for entry in entry_points(group="tapeline.models"):
         yield _from_entry(entry)
-    for path in dict.fromkeys(Path(path).absolute() for path in (*own_files(), *paths)):
+    for path in own_files(paths):
         yield _from_file(path)
 
 

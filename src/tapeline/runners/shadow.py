@@ -80,15 +80,13 @@ def answer(asked: Asked) -> list[Prediction | Answer]:
 
 
 def _made(predictor: Predictor, asked: Asked) -> Sequence[Prediction | Answer | None]:
-    inputs, as_of, made_at, complete, skip = asked.inputs, asked.as_of, asked.made_at, asked.complete, asked.skip
-    if predictor.artifact.target == "return":
-        close, interval = asked.close, LiveInterval.of(predictor.artifact)
-        if interval is not None:
-            predictor.follow(Stretch(inputs[:skip], as_of[:skip], complete[:skip]), close[:skip], interval)
-        return predictor.predict_rows(
-            inputs, as_of=as_of, close=close, made_at=made_at, complete=complete, skip=skip, interval=interval
-        )
-    return predictor.answer_rows(inputs, as_of=as_of, made_at=made_at, complete=complete, skip=skip)
+    seen = Stretch(asked.inputs, asked.as_of, asked.complete)
+    interval = LiveInterval.of(predictor.artifact)
+    if interval is not None:
+        past = slice(asked.skip)
+        before = Stretch(asked.inputs[past], asked.as_of[past], asked.complete[past])
+        predictor.follow(before, asked.close[past], interval)
+    return predictor.said(seen, asked.close, made_at=asked.made_at, skip=asked.skip, interval=interval)
 
 
 class Shadow:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from tapeline.cli.invocation import Command, Invocation, Meter, out_option
+from tapeline.cli.invocation import Command, Invocation, Meter, given_options, out_option
 from tapeline.clock import HOUR, SECOND, SystemClock, parse_duration
 from tapeline.errors import UsageError
 
@@ -140,12 +139,10 @@ def command(
 
 def _refuse(option: str, names: Set[str]) -> None:
     """Refuse options that would do nothing beside another."""
-    context = click.get_current_context()
-    for parameter in context.command.params:
-        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
-        if given and parameter.name in names:
-            rule = f"no {parameter.opts[0]} beside {option}"
-            raise UsageError("tapeline simulate", "would not heed an option", expected=rule, was=parameter.opts[0])
+    for name, given in given_options().items():
+        if name in names:
+            rule = f"no {given} beside {option}"
+            raise UsageError("tapeline simulate", "would not heed an option", expected=rule, was=given)
 
 
 def _write(invocation: Invocation, asked: _Asked, trades: int | None, out: Path) -> None:

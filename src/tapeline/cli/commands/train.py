@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tapeline.cli.invocation import Command, Invocation, timeframe_option
+from tapeline.cli.invocation import Command, Invocation, given_options, timeframe_option
 from tapeline.clock import SystemClock, parse_duration
 from tapeline.errors import UsageError
 
@@ -112,7 +112,7 @@ def _schedule(invocation: Invocation, instrument: str | None) -> int:
     from tapeline.coverage import coverage
     from tapeline.runners.schedule import retrain
 
-    given = _given(click.get_current_context())
+    given = [name for name in given_options() if name not in {"instrument", "schedule"}]
     if given:
         rule = "the settings alone (predict, shadow, anomaly_rate)"
         raise UsageError("train --schedule", "takes no other option of training", expected=rule, was=", ".join(given))
@@ -132,14 +132,6 @@ def _schedule(invocation: Invocation, instrument: str | None) -> int:
             print(f"{one.model} {one.version or ''}: {one.status}: {one.reason}")
     mirror(invocation)
     return int(not found or any(one.version is None for one in found))
-
-
-def _given(context: click.Context) -> list[str]:
-    """Return the options of training that stand on the command line."""
-    from click.core import ParameterSource
-
-    named = [name for name in context.params if name not in {"instrument", "schedule"}]
-    return [name for name in named if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
 
 
 def _asked(options: dict[str, Any], anomaly_rate: float) -> Any:
