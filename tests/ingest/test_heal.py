@@ -172,6 +172,17 @@ async def test_without_contiguous_ids_the_past_comes_first(kraken: FakeKraken, s
     assert sink.deliveries[0].source is Source.BACKFILL
 
 
+async def test_the_past_of_a_venue_whose_clock_is_ahead_is_whole(
+    kraken: FakeKraken, sink: MemorySink, start: Start
+) -> None:
+    sink.contiguous, kraken.snapshot = False, 0
+    ids = [*kraken.trade(count=2), *kraken.trade(first=1_800_000, count=2)]
+    assert [stamp - NOW for _, stamp, *_ in kraken.tape["BTC/USD"][2:]] == [0, 10**6]
+    running = start(at=place(kraken, contiguous=False))
+    await until(lambda: running.live.get(BTC))
+    assert sink.ids() == ids
+
+
 async def test_a_venue_without_its_past_gives_what_is_live(kraken: FakeKraken, sink: MemorySink, start: Start) -> None:
     history = kraken.trade(count=9)
     at = place(kraken)

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from random import Random
 
-from tapeline.clock import MINUTE, SECOND, Clock
+from tapeline.clock import SECOND, Clock
 from tapeline.errors import InputError, VenueError
 from tapeline.exchanges.base import Span
 from tapeline.ingest.base import Delivery, Missing, Sink, Source, Standing, Status, count_kinds
@@ -152,20 +152,24 @@ class Healer:
             standing = await self._means.sink.standing(name)
             span, source = self._wanted(standing)
             if not self._means.contiguous:
-                span = replace(span, start=min(span.start, span.end - _RECENT))
+                span = replace(span, start=min(span.start, self._means.clock.now() - _RECENT))
             elif standing.trade_id is not None:
-                span = replace(span, end=max(span.end, span.start) + MINUTE, first_id=standing.trade_id + 1)
+                span = replace(span, first_id=standing.trade_id + 1)
             if not await self._bring(name, span, source, lambda frames: name not in self._doubted):
                 return
             if not self._means.contiguous or (await self._means.sink.standing(name)).trade_id == standing.trade_id:
                 self._doubted.discard(name)
 
     def _wanted(self, standing: Standing) -> tuple[Span, Source]:
-        """Return the time from the end of a tape until now; for one without trades the past that is wanted."""
-        now = self._means.clock.now()
+        """Return the time from the end of a tape on; for one without trades the past that is wanted.
+
+        It ends after now: the venue's clock may be ahead of ours, and what it told nobody must not be cut off.
+        """
+        bounds, now = self._means.bounds, self._means.clock.now()
+        ahead = round(bounds.max_ahead * SECOND)
         if standing.ts_event is None:
-            return Span(now - round(self._means.bounds.backfill * SECOND), now), Source.BACKFILL
-        return Span(standing.ts_event, now), Source.HEAL
+            return Span(now - round(bounds.backfill * SECOND), now + ahead), Source.BACKFILL
+        return Span(standing.ts_event, max(now, standing.ts_event) + ahead), Source.HEAL
 
     async def _catch_up(self, name: str) -> None:
         """Bring the past while live trades are held back, for as long as they may be."""
