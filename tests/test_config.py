@@ -38,6 +38,12 @@ def test_a_setting_that_does_not_exist_is_named(folder: Path) -> None:
         load_settings()
 
 
+def test_a_length_of_time_without_a_unit_is_refused(folder: Path) -> None:
+    (folder / "tapeline.toml").write_text("gap_timeout = 5\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"settings gap_timeout: cannot be read: expected a number > 0 with a unit ms"):
+        load_settings()
+
+
 def test_a_named_file_that_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAPELINE_CONFIG", "nowhere.toml")
     with pytest.raises(UsageError, match=r"TAPELINE_CONFIG: names no file: expected a TOML file, was 'nowhere.toml'"):
@@ -52,6 +58,7 @@ def test_a_named_file_that_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch
         ("MAX_QUIET", "9999999999d", "is too long: expected at most 36500d, was .9999999999d."),
         ("MLFLOW_URI", "blah", r"mlflow_uri: cannot be used: expected the address .* http://HOST:PORT .*, was 'blah'"),
         ("MLFLOW_URI", "file:///tmp/x", "settings mlflow_uri: cannot be used: expected the address of an MLflow"),
+        ("TIMEFRAMES", "[]", "settings timeframes: cannot be used: expected at least one, such as 1m"),
         ("TIMEFRAMES", '["7m"]', "settings timeframes: cannot be used: expected a length from 100ms"),
     ],
 )

@@ -140,6 +140,8 @@ class Settings(BaseSettings):
     @field_validator("timeframes")
     @classmethod
     def _check_timeframes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not names:
+            raise ValueError("at least one, such as 1m")
         return tuple(dict.fromkeys(str(_ruled(Timeframe.parse, name)) for name in names))
 
     @field_validator("instruments")
@@ -176,10 +178,11 @@ class Settings(BaseSettings):
         "retrain",
         "retrain_cooldown",
         "monitor",
+        mode="before",
     )
     @classmethod
-    def _check_duration(cls, text: str, about: ValidationInfo) -> str:
-        parse_duration(text, where=f"settings {about.field_name}")
+    def _check_duration(cls, text: object, about: ValidationInfo) -> object:
+        parse_duration(str(text), where=f"settings {about.field_name}")
         return text
 
     @field_validator("mlflow_uri")

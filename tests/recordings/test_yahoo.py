@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.stored import SETTINGS
 
 from tapeline.clock import DAY, HOUR, MINUTE, SECOND, ManualClock, parse_time
 from tapeline.errors import NotEnoughData, UnknownName
-from tapeline.importing import import_files
+from tapeline.importing import ImportReport, import_files
 from tapeline.query import candles
 from tapeline.recordings.yahoo import download
 from tapeline.stores.memory import MemoryStore
@@ -43,11 +44,16 @@ def days(first: str, periods: int) -> Yahoo:
     return Yahoo(pd.date_range(first, periods=periods, freq="B", tz="America/New_York"))
 
 
+def instants(table: pa.Table) -> list[int]:
+    times: list[int] = table["open_time"].cast(pa.int64()).to_pylist()
+    return times
+
+
 def test_a_day_stands_for_its_date_and_the_running_one_is_left_out(tmp_path: Path) -> None:
     yahoo = days("2025-11-14", 5)
     file = download("AAPL", "1d", NOW - 9 * DAY, None, now=NOW, folder=tmp_path, history=yahoo)
     table = pq.read_table(file)
-    assert table["open_time"].to_pylist() == [parse_time(f"2025-11-{day}T00:00:00Z") for day in (14, 17, 18, 19)]
+    assert instants(table) == [parse_time(f"2025-11-{day}T00:00:00Z") for day in (14, 17, 18, 19)]
     assert table["close"].to_pylist() == [101.0, 102.0, 103.0, 104.0]
     assert yahoo.asked == [("AAPL", "1d", (NOW - 9 * DAY) // SECOND, None)]
 
@@ -56,7 +62,7 @@ def test_minutes_keep_their_instant(tmp_path: Path) -> None:
     yahoo = Yahoo(pd.date_range("2025-11-20 09:30", periods=3, freq="min", tz="America/New_York"))
     file = download("SPY", "1m", None, None, now=NOW, folder=tmp_path, history=yahoo)
     first = parse_time("2025-11-20T14:30:00Z")
-    assert pq.read_table(file)["open_time"].to_pylist() == [first, first + MINUTE, first + 2 * MINUTE]
+    assert instants(pq.read_table(file)) == [first, first + MINUTE, first + 2 * MINUTE]
 
 
 def test_what_yahoo_does_not_have_is_refused(tmp_path: Path) -> None:
@@ -66,11 +72,16 @@ def test_what_yahoo_does_not_have_is_refused(tmp_path: Path) -> None:
         download("AAPL", "1d", None, None, now=NOW - 30 * DAY, folder=tmp_path, history=days("2025-11-14", 5))
 
 
+def imported(file: Path, timeframe: str) -> tuple[MemoryStore, ImportReport]:
+    store, clock, columns = MemoryStore(), ManualClock(NOW), {"timeframe": timeframe}
+    return store, import_files(
+        [file], store, SETTINGS, clock=clock, instrument="AAPL.YAHOO", format="table", columns=columns
+    )
+
+
 def test_they_are_imported_as_candles_made_by_others(tmp_path: Path) -> None:
     file = download("AAPL", "1d", None, None, now=NOW, folder=tmp_path, history=days("2025-11-14", 5))
-    store, clock = MemoryStore(), ManualClock(NOW)
-    options: dict[str, Any] = {"instrument": "AAPL.YAHOO", "format": "table", "columns": {"timeframe": "1d"}}
-    report = import_files([file], store, SETTINGS, clock=clock, **options)
+    store, report = imported(file, "1d")
     assert (report.problems, report.files[0].new, report.files[0].malformed) == ([], 4, 0)
     found = candles(store, SETTINGS, "AAPL.YAHOO", "1d", None, None, None)
     assert (found.source, found.records["close"].tolist()) == ("imported", [101.0, 102.0, 103.0, 104.0])
@@ -78,9 +89,14 @@ def test_they_are_imported_as_candles_made_by_others(tmp_path: Path) -> None:
 
 def test_hours_off_the_grid_are_dead_letters(tmp_path: Path) -> None:
     yahoo = Yahoo(pd.date_range("2025-11-19 09:30", periods=3, freq="h", tz="America/New_York"))
-    file = download("AAPL", "1h", None, None, now=NOW, folder=tmp_path, history=yahoo)
-    store, clock = MemoryStore(), ManualClock(NOW)
-    options: dict[str, Any] = {"instrument": "AAPL.YAHOO", "format": "table", "columns": {"timeframe": "1h"}}
-    report = import_files([file], store, SETTINGS, clock=clock, **options)
+    store, report = imported(download("AAPL", "1h", None, None, now=NOW, folder=tmp_path, history=yahoo), "1h")
     assert (report.files[0].new, report.files[0].malformed) == (0, 3)
     assert f"expected a multiple of {HOUR} ns" in store.read("dead_letters").to_pylist()[0]["reason"]
+
+
+def test_days_of_the_last_century_are_kept_and_those_of_1970_are_named(tmp_path: Path) -> None:
+    file = download("AAPL", "1d", None, None, now=NOW, folder=tmp_path, history=days("1970-12-30", 4))
+    store, report = imported(file, "1d")
+    first = [parse_time(f"1971-01-0{day}T00:00:00Z") for day in (1, 4)]
+    assert candles(store, SETTINGS, "AAPL.YAHOO", "1d", None, None, None).records["open_time"].tolist() == first
+    assert report.files[0].malformed == 2

@@ -18,14 +18,14 @@ from tapeline.errors import UnreadableFile, UsageError
 from tapeline.recordings.base import Chunk, IdKind, ImportedCandles, RecordingFormat, Request
 from tapeline.recordings.candle_rows import CandleRows, judge_candles
 from tapeline.recordings.court import Court
-from tapeline.recordings.instants import UNITS, TimeRule, unit_of
+from tapeline.recordings.instants import FIRST, UNITS, TimeRule, unit_of
 from tapeline.recordings.judge import Rows, judge_trades
 from tapeline.recordings.lines import Fields, LineReader, Lines, split_fields, without_header
 from tapeline.recordings.naming import chosen, instrument_of, says_futures, symbol_in
 from tapeline.recordings.source import Source
 from tapeline.types import Timeframe
 
-_TIME = TimeRule(("ms", "us"))
+_TIME = TimeRule(("ms", "us"), since=FIRST)
 _NAMES = {
     "id": ("id", "tradeid", "aggtradeid", "aggid", "a"),
     "price": ("price", "p"),

@@ -9,12 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tapeline.clock import format_time
-from tapeline.recordings.instants import FIRST, UNITS, TimeRule, times, unit_of
+from tapeline.clock import SECOND, format_time
+from tapeline.recordings.instants import UNITS, TimeRule, times, unit_of
 from tapeline.recordings.values import filled, integers, is_text, reals, shown, to_numpy
 from tapeline.types import Bool, DeadLetter, Float, Int
 
-_FIRST_NS = FIRST * 10**9
 _POSITIVE = "a finite number > 0"
 LARGEST = 1e30
 """A larger price or quantity is no measurement, and its square or product with another would leave the floats."""
@@ -79,10 +78,11 @@ class Verdict:
         return values
 
     def time(self, what: str, column: pa.Array, rule: TimeRule, max_time: int) -> Int:
-        """Read a column of instants from 2009-01-03 to ``max_time``."""
+        """Read a column of instants from the first that the rule believes to ``max_time``."""
         values, ok = times(column, rule)
         self.refuse(~ok, lambda row: time_reason(what, column, row, rule))
-        self.refuse(values < _FIRST_NS, lambda row: f"{what}: expected >= 2009-01-03, was {shown(column, row)}")
+        first = rule.since * SECOND
+        self.refuse(values < first, lambda row: f"{what}: expected >= {_day(first)}, was {shown(column, row)}")
         self.refuse(values > max_time, lambda row: _late(what, int(values[row]), max_time))
         return values
 
@@ -110,6 +110,11 @@ def time_reason(what: str, column: pa.Array, row: int, rule: TimeRule) -> str:
     if unit and unit not in rule.units:
         return f"{text} (wrong unit: looks like {unit})"
     scales = [10**9 / UNITS[unit] for unit in rule.units] or [1.0]
-    if values[0] < FIRST * min(scales):
-        return f"{text} (before 2009-01-03)"
-    return f"{text} ({'after 2099' if values[0] > FIRST * max(scales) else 'not in 2009..2099 in either'})"
+    if values[0] < rule.since * min(scales):
+        return f"{text} (before {_day(rule.since * SECOND)})"
+    either = f"not in {_day(rule.since * SECOND)[:4]}..2099 in either"
+    return f"{text} ({'after 2099' if values[0] > rule.since * max(scales) else either})"
+
+
+def _day(ns: int) -> str:
+    return format_time(ns)[:10]

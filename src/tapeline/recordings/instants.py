@@ -20,15 +20,23 @@ from tapeline.types import Bool, Int
 
 UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 FIRST = 1_230_940_800
-"""2009-01-03, the day of the first block, in seconds."""
+"""2009-01-03, the day of the first block, in seconds: what is guessed to be an instant, and coins, are not older."""
+EARLIEST = 31_536_000
+"""1971-01-01, in seconds: whatever is stamped in 1970 has an epoch of another unit than it says."""
 _LAST = 4_102_444_800
 
 
 @dataclass(frozen=True, slots=True)
 class TimeRule:
-    """How a column says its times: ``units`` of an epoch that are allowed (none: ISO 8601, or typed timestamps)."""
+    """How a column says its times.
+
+    Attributes:
+        units: of an epoch that are allowed; none: ISO 8601, or typed timestamps.
+        since: the first instant that is believed, s.
+    """
 
     units: tuple[str, ...] = ()
+    since: int = EARLIEST
 
     @property
     def text(self) -> str:
@@ -64,7 +72,7 @@ def _scaled(values: Int, ok: Bool, rule: TimeRule) -> tuple[Int, Bool]:
     done = np.zeros(len(values), np.bool_)
     for unit in rule.units:
         scale = 10**9 // UNITS[unit]
-        fits = ok & (values >= FIRST * scale) & (values < _LAST * scale)
+        fits = ok & (values >= rule.since * scale) & (values < _LAST * scale)
         out[fits] = values[fits] * UNITS[unit]
         done |= fits
     return out, done
@@ -111,8 +119,11 @@ def _decimal_time(column: pa.Array, row: int, rule: TimeRule) -> int:
         return -1
     if not number.is_finite() or number.adjusted() > 20:
         return -1
-    unit = unit_of(float(number))
-    return seconds_ns(number * UNITS[unit] / 10**9) if unit in rule.units else -1
+    for unit in rule.units:
+        seconds = number * UNITS[unit] / 10**9
+        if rule.since <= seconds < _LAST:
+            return seconds_ns(seconds)
+    return -1
 
 
 def _float_times(column: pa.Array, rule: TimeRule) -> tuple[Int, Bool]:
@@ -124,7 +135,7 @@ def _float_times(column: pa.Array, rule: TimeRule) -> tuple[Int, Bool]:
     values, done = _scaled(whole.astype(np.int64), ok, rule)
     scale = np.zeros(len(floats))
     for unit in rule.units:
-        scale[(whole >= FIRST * (10**9 / UNITS[unit])) & (whole < _LAST * (10**9 / UNITS[unit]))] = UNITS[unit]
+        scale[(whole >= rule.since * (10**9 / UNITS[unit])) & (whole < _LAST * (10**9 / UNITS[unit]))] = UNITS[unit]
     return values + np.where(done, np.rint((floats - whole) * scale), 0).astype(np.int64), done
 
 

@@ -59,7 +59,7 @@ def download(
         step = "ask for one of these; longer candles are made from trades only"
         raise UnknownName("--timeframe", "Yahoo has none", expected=", ".join(INTERVALS), was=timeframe, next_step=step)
     table = _table((history or _yfinance)(ticker, timeframe, _seconds(start), _seconds(end)), size)
-    closed = np.array(table["open_time"]) + size <= now
+    closed = np.array(table["open_time"].cast(pa.int64())) + size <= now
     table = table.filter(pa.array(closed))
     if not table.num_rows:
         raise NotEnoughData(f"yahoo {ticker}", "has no candles", expected="a ticker of Yahoo and a time it traded")
@@ -70,7 +70,8 @@ def download(
 
 def _table(frame: Any, size: int) -> pa.Table:
     columns = {name.lower(): pa.array(frame[name].to_numpy(np.float64)) for name in _COLUMNS}
-    return pa.table({"open_time": pa.array(_open_times(frame.index, size)), **columns})
+    times = pa.array(_open_times(frame.index, size), pa.timestamp("ns", "UTC"))
+    return pa.table({"open_time": times, **columns})
 
 
 def _open_times(index: Any, size: int) -> Int:
