@@ -14,7 +14,8 @@ PAGE := $(wildcard web/*.json web/*.ts web/*.html web/*.txt) $(shell find web/sr
 BENCHES := $(filter-out bench/results.py,$(sort $(wildcard bench/*.py)))
 
 # One environment only, ours, whatever is active around us; and never a Python fetched behind the user's back.
-unexport VIRTUAL_ENV UV_PYTHON
+# Bytecode is kept there even where it is kept nowhere else: without it each of a test's processes compiles all it imports.
+unexport VIRTUAL_ENV UV_PYTHON PYTHONDONTWRITEBYTECODE
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 export UV_PYTHON_DOWNLOADS := never
 SYNC := $(UV) sync --frozen --inexact

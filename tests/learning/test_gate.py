@@ -38,9 +38,8 @@ def evaluated(data: Dataset, models: list[type[Model]] | None = None) -> Evaluat
     return evaluate(data, "return", models or [LastPrice, Huber], folds=folds, seed=1, level=0.95, tried=1)
 
 
-@pytest.mark.parametrize(
-    "shuffle", [False, pytest.param(True, marks=pytest.mark.services)], ids=["random walk", "shuffled labels"]
-)
+@pytest.mark.services
+@pytest.mark.parametrize("shuffle", [False, True], ids=["random walk", "shuffled labels"])
 def test_false_promotions_are_at_most_5_percent_of_100_seeds(
     shuffle: bool, record_property: Callable[[str, object], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
