@@ -168,6 +168,8 @@ GOOD = {"ts_event": [0, 1], "price": [1.0, 2.0], "qty": [1.0, 1.0]}
         ({"qty": ["a", "b"]}, r"qty: cannot be used: expected numbers, was 'String'"),
         ({"ts_event": [0.5, 1.0]}, r"ts_event: cannot be used: expected datetimes, or whole ns.*was 'double"),
         ({"ts_event": [0, None]}, r"ts_event: cannot be used: expected datetimes, .*1 of them null"),
+        ({"ts_event": [0, 2**63 - 1]}, r"ts_event: cannot be used: expected times from 1970 to before 2200-.*was '92"),
+        ({"ts_event": [-1, 0]}, r"ts_event: cannot be used: expected times from 1970 to before 2200-.*was '-1 \(1 su"),
         ({"trade_id": [7, 7]}, r"trade_id: cannot be used: expected each id once, was '1 repeated'"),
         ({"trade_id": ["a", "b"]}, r"trade_id: cannot be used: expected whole numbers, was 'String"),
         ({"side": ["BUY", "up"]}, r"side: cannot be used: expected BUY, SELL or UNKNOWN \(1, -1 or 0\), was 'up'"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -62,9 +64,7 @@ def test_times_are_half_open_and_the_limit_takes_the_last(store: MemoryStore, ti
 
 def test_stored_features_are_those_folded_for_the_answer(store: MemoryStore) -> None:
     stored = query.features(store, SETTINGS, TRADED, "1m", "bars")
-    folded = query.features(
-        store, SETTINGS.model_copy(update={"feature_sets": (), "timeframes": ("5m",)}), TRADED, "1m", "bars"
-    )
+    folded = query.features(store, SETTINGS.model_copy(update={"max_quiet": "1d"}), TRADED, "1m", "bars")
     assert (stored.stored, folded.stored) == (True, False)
     assert len(stored.rows) == len(resampled("1min"))
     np.testing.assert_array_equal(stored.rows.values, folded.rows.values)
@@ -105,6 +105,29 @@ def test_numbers_of_other_settings_are_not_given(store: MemoryStore) -> None:
     found = query.candles(store, other, TRADED, "1m")
     assert not found.stored
     assert "the settings or the code of a feature changed" in found.note
+
+
+@pytest.mark.parametrize("chosen", [{"timeframes": ("1h",)}, {"feature_sets": ()}])
+def test_what_is_stored_is_current_whatever_the_reader_would_store(store: MemoryStore, chosen: dict[str, Any]) -> None:
+    reader = SETTINGS.model_copy(update=chosen)
+    for timeframe in ("1m", "5m"):
+        found = query.candles(store, reader, TRADED, timeframe)
+        assert (found.stored, found.note) == (True, "")
+        made = query.features(store, reader, TRADED, timeframe, "bars")
+        assert (made.stored, made.note) == (True, "")
+    other = query.candles(store, reader, TRADED, "1h")
+    assert (other.stored, other.note) == (False, "")
+
+
+def test_a_stored_set_that_is_not_known_here_makes_all_be_folded(store: MemoryStore) -> None:
+    state = store.read("states").to_pylist()[0]
+    copy = MemoryStore()
+    fill(copy)
+    snapshot = state["snapshot"].replace(b'"bars"', b'"mine"')
+    copy.upsert("states", rows.from_dicts("states", state | {"snapshot": snapshot}))
+    found = query.candles(copy, SETTINGS, TRADED, "1m")
+    assert not found.stored
+    assert "mine" in found.note
 
 
 def test_a_fold_for_an_answer_takes_the_decisions_on_the_tape() -> None:

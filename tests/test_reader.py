@@ -88,7 +88,8 @@ def test_instruments_say_what_is_proven(tape: tl.Tape) -> None:
     assert (theirs["instrument"], theirs["holds"], theirs["open_gaps"]) == (IMPORTED, "candles 1m", None)
 
 
-def test_numbers_that_are_not_current_are_folded_with_a_warning(path: Path) -> None:
+def test_numbers_that_are_not_current_are_folded_with_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAPELINE_MAX_QUIET", "1d")
     with tl.open(path, kind="arrow") as tape:
         with pytest.warns(UserWarning, match="what is stored is not current"):
             tape.candles(TRADED)

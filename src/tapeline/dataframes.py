@@ -15,11 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tapeline.candles import CandleFold, chained
+from tapeline.clock import format_time, parse_time
 from tapeline.errors import UsageError
 from tapeline.features import FeatureFold, FeatureSet
 from tapeline.types import CANDLE, Bool, Float, Frame, Int, Records, Side, Timeframe
 
 _TIMES = ("open_time", "close_time")
+_END = parse_time("2200-01-01T00:00:00Z")
 _REQUIRED = ("close_time", "open", "high", "low", "close", "volume")
 _NAME = "instrument"
 
@@ -203,7 +205,12 @@ class _Table:
         if not pa.types.is_integer(column.type) or column.null_count:
             was = f"{column.type}, {column.null_count} of them null"
             raise self._refused(name, "datetimes, or whole ns since 1970 UTC", was)
-        return np.array(column.to_numpy(zero_copy_only=False), np.int64)
+        moments: Int = np.array(column.to_numpy(zero_copy_only=False), np.int64)
+        wrong = (moments < 0) | (moments >= _END)
+        if wrong.any():
+            rule = f"times from 1970 to before {format_time(_END)} (int: ns)"
+            raise self._refused(name, rule, f"{moments[wrong][0]} ({int(wrong.sum())} such rows)")
+        return moments
 
     def _flags(self, name: str) -> Bool:
         column = self._frame[name]

@@ -1,7 +1,8 @@
 """Reading: candles and feature rows of a store, as stored where they are current, otherwise folded from the tape.
 
 Candles made by others answer only where an instrument has no trades, and the answer says so: they are never mixed with
-our own. Numbers of other settings or of an unfinished fold are never given for today's: they are folded on request.
+our own. Numbers of other limits, of other code or of an unfinished fold are never given for today's: they are folded on
+request. Which timeframes and sets are stored is what the database says, whatever the settings of who reads it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import pyarrow.compute as pc
 from tapeline.candles import chained
 from tapeline.clock import format_time
 from tapeline.config import Settings
-from tapeline.errors import UsageError
+from tapeline.errors import UnknownName, UsageError
 from tapeline.features import FeatureFold, FeatureRows, FeatureSet
-from tapeline.recorder import layout_of
+from tapeline.recorder import layout_of, settings_of
 from tapeline.stores import rows
 from tapeline.stores.base import Store
 from tapeline.tape import TapeInfo, find, fold, tape_of
@@ -123,8 +124,8 @@ def candles(
     if tape is None:
         table = _imported(store, instrument, grid, span)
         return CandleRows(instrument, grid, rows.to_candles(table), "imported", stored=True)
-    reason = stale_reason(store, settings, tape)
-    if grid in settings.timeframes and not reason:
+    kept, reason = _kept(store, settings, tape)
+    if grid in kept.timeframes and not reason:
         table = _stored_candles(store, instrument, grid, "trades", span)
         return CandleRows(instrument, grid, rows.to_candles(table), "trades", stored=True)
     layout = layout_of(settings, contiguous=tape.contiguous, timeframes=(grid,), sets=())
@@ -167,8 +168,8 @@ def features(
     if tape is None:
         made = FeatureFold(wanted).feed(chained(rows.to_candles(_imported(store, instrument, grid, Span()))))
         return SetRows(instrument, grid, wanted, _taken(made, span.cut(made.as_of)), "imported", stored=False)
-    reason = stale_reason(store, settings, tape)
-    if _is_stored(settings, grid, wanted) and not reason:
+    kept, reason = _kept(store, settings, tape)
+    if _is_stored(kept, grid, wanted) and not reason:
         table = _stored_features(store, instrument, grid, wanted, span)
         return SetRows(instrument, grid, wanted, rows.to_features(table, len(wanted.names)), "trades", stored=True)
     layout = layout_of(settings, contiguous=tape.contiguous, timeframes=(grid,), sets=(wanted,))
@@ -179,16 +180,22 @@ def features(
     return SetRows(instrument, grid, wanted, shown, "trades", stored=False, note=_note(instrument, reason))
 
 
-def stale_reason(store: Store, settings: Settings, tape: TapeInfo) -> str:
-    """Return why stored candles and features are not those of the settings, or an empty text."""
+def _kept(store: Store, settings: Settings, tape: TapeInfo) -> tuple[Settings, str]:
+    """Return settings with the timeframes and sets that are stored, and why what is stored is not current, if so."""
     stored = store.read("states", instrument=tape.instrument).to_pylist()
     if not stored:
-        return "nothing was folded yet"
+        return settings, "nothing was folded yet"
     mark, layout = stored[0]["layout"].rsplit("/", 1)
     if mark:
-        return str(mark)
-    current = layout_of(settings, contiguous=tape.contiguous).hash
-    return "" if layout == current else "the settings or the code of a feature changed"
+        return settings, str(mark)
+    theirs = settings_of(stored[0]["snapshot"], settings)
+    chosen = {"timeframes": theirs.timeframes, "feature_sets": theirs.feature_sets}
+    kept = settings.model_copy(update=chosen)
+    try:
+        current = layout_of(kept, contiguous=tape.contiguous).hash
+    except UnknownName as error:
+        return settings, str(error)
+    return kept, "" if layout == current else "the settings or the code of a feature changed"
 
 
 def imported_timeframes(store: Store, instrument: str) -> list[str]:

@@ -148,6 +148,7 @@ def test_a_file_cut_short_is_told(tapeline: Tapeline, folder: Path) -> None:
     [
         (b"hello\nworld\n", (), "holds no messages of a known venue"),
         (b"[1, 2, 3]", (), "holds no messages of a known venue"),
+        (b"34200400,1706400,100,1,2,3\n" * 9, (), "holds no messages of a known venue"),
         (b'{"foo": {"bar": [{}]}}', ("--venue", "FOO"), "venue FOO: is not known: expected one of BINANCE"),
         (b"", (), "is empty"),
         (b"PAR1", (), "is not text"),

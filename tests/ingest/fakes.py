@@ -265,7 +265,7 @@ def place(fake: FakeKraken, *, venue: str = "KRAKEN", silence: float = 5.0, cont
     return Place(exchange, feed, f"ws://{fake.url}/v2", f"http://{fake.url}", venue)
 
 
-async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until a condition holds; fail after a while.
 
     It looks every 2 ms, for much of what is waited for is state of the ingest, which tells nobody when it changes.

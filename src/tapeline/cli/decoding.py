@@ -113,7 +113,7 @@ def _named(venue: str) -> Exchange:
 
 
 def _recognise(source: Source) -> Exchange:
-    sample = list(islice(_messages(source), _SAMPLE))
+    sample = [one for one in islice(_messages(source), _SAMPLE) if b"{" in one or b"[" in one]
     found = [_decode(sample, exchange, "") for exchange in exchanges().values()]
     most = max(one.read - one.malformed for one in found)
     best = [one.exchange for one in found if one.read - one.malformed == most]
