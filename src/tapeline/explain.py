@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -26,6 +27,7 @@ KEPT_IN = ("predictions", "answers")
 """The kinds that hold what models said."""
 _WHOLE = "candles, features and prediction from the whole tape"
 _ENDS_LOST = "made before a gap was healed: the interval followed other candles than there are now"
+_ROWS_LOST = "made before trades of its past came: the candles it rests on were folded anew since"
 _PART = "the candle from its trades, features and prediction from the stored candles up to it"
 
 
@@ -71,10 +73,38 @@ def _recomputed(store: Store, settings: Settings, stored: list[Said]) -> Recompu
         return Recomputed([], 0, f"{len(stored)} predictions of {name}@{first.model_version}: {error}", len(stored))
     said = {one.as_of: one for one in champion.predict(first.instrument, data.rows, data.candles["close"])}
     found = [list(_differences(one, said.get(one.as_of))) for one in stored]
-    lost = sum(map(_only_ends, found)) if _healed(store, first.instrument) else 0
-    findings = [finding for one in found for finding in one if not (lost and _only_ends(one))]
-    missing = f"{lost} predictions of {name}@{first.model_version}: {_ENDS_LOST}" if lost else ""
-    return Recomputed(findings, len(stored) - lost, missing, lost)
+    looks_back = champion.predictor.window > 1
+    unlike: list[Said] = [
+        one for one, told in zip(stored, found, strict=True) if told and (looks_back or _other_row(told))
+    ]
+    overtaken = _overtaken(store, unlike)
+    healed = _healed(store, first.instrument)
+    reasons = Counter[str]()
+    findings = []
+    for one, differences in zip(stored, found, strict=True):
+        if differences and one.id in overtaken:
+            reasons[_ROWS_LOST] += 1
+        elif healed and _only_ends(differences):
+            reasons[_ENDS_LOST] += 1
+        else:
+            findings += differences
+    lost = reasons.total()
+    told = [f"{count} predictions of {name}@{first.model_version}: {why}" for why, count in reasons.items()]
+    return Recomputed(findings, len(stored) - lost, "; ".join(told), lost)
+
+
+def _overtaken(store: Store, said: Sequence[Said]) -> set[str]:
+    """Return the ids of what was said of one instrument before a trade of its past had come that is on the tape now."""
+    found: set[str] = set()
+    if not said:
+        return found
+    as_of, made_at = np.array([one.as_of for one in said]), np.array([one.made_at for one in said])
+    for table in store.tape(said[0].instrument):
+        trades = rows.to_frame(said[0].instrument, table)
+        late = trades.take((trades.ts_event < as_of.max()) & (trades.ts_init > made_at.min()))
+        for came, of in zip(late.ts_init.tolist(), late.ts_event.tolist(), strict=True):
+            found |= {said[at].id for at in np.flatnonzero((of < as_of) & (came > made_at)).tolist()}
+    return found
 
 
 def _healed(store: Store, instrument: str) -> bool:
@@ -85,6 +115,11 @@ def _healed(store: Store, instrument: str) -> bool:
 def _only_ends(differences: Sequence[Finding]) -> bool:
     """Return whether nothing differs but the interval, which depends on all outcomes since the training."""
     return bool(differences) and {finding.field for finding in differences} <= {"low", "high"}
+
+
+def _other_row(differences: Sequence[Finding]) -> bool:
+    """Return whether the model saw another row then."""
+    return bool({finding.field for finding in differences} & {"row", "row_hash"})
 
 
 def _differences(stored: Said, again: Said | None) -> Iterator[Finding]:
@@ -131,18 +166,25 @@ def explain(store: Store, settings: Settings, prediction_id: str, *, whole: bool
     row = int(place[0])
     seen = slice(max(0, row + 1 - champion.predictor.window), row + 1)
     differences = list(_differences(stored, champion.said_of(data.rows, data.candles["close"], row)))
-    lost = f"; {_ENDS_LOST}" if _only_ends(differences) and _healed(store, stored.instrument) else ""
+    lost = _lost(store, stored, differences)
     if not whole and data.source == "trades":
         differences += candle_differences(store, stored.instrument, stored.timeframe, data.candles[: row + 1])
     return {
         "prediction": asdict(stored),
         "matches": not differences,
         "differences": [asdict(finding) for finding in differences],
-        "recomputed": (_WHOLE if whole else _PART) + lost,
+        "recomputed": "; ".join(filter(None, [_WHOLE if whole else _PART, lost])),
         "candle": {key: data.candles[key][row].item() for key in data.candles.dtype.names or ()},
         "features": dict(zip(data.features.names, data.rows.values[row].tolist(), strict=True)),
         "explanation": champion.predictor.explain(data.inputs[seen], as_of=data.rows.as_of[seen]),
     }
+
+
+def _lost(store: Store, stored: Said, differences: Sequence[Finding]) -> str:
+    """Return why something said differs from what is recomputed though nothing is wrong, or an empty text."""
+    if differences and _overtaken(store, [stored]):
+        return _ROWS_LOST
+    return _ENDS_LOST if _only_ends(differences) and _healed(store, stored.instrument) else ""
 
 
 def _by_id(store: Store, prediction_id: str) -> Said:

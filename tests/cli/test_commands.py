@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,7 +11,8 @@ import pytest
 from tests.cli.conftest import Tapeline
 from tests.stored import IMPORTED, START, TRADED, trades
 
-from tapeline.clock import MINUTE, format_time
+from tapeline.clock import MINUTE, ManualClock, format_time
+from tapeline.runners.owner import owning
 from tapeline.stores.duckdb import DuckDBStore
 
 CANDLE_FIELDS = [
@@ -196,6 +198,22 @@ def test_rebuild_makes_what_is_not_current_current(tapeline: Tapeline, folder: P
     assert tapeline("rebuild", TRADED).out == f"{TRADED}: 6,000 trades folded anew\n"
 
 
+def test_rebuild_keeps_the_timeframes_that_are_stored_unless_told_others(
+    tapeline: Tapeline, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def timeframes() -> set[str]:
+        with DuckDBStore(folder / "tapeline.duckdb", read_only=True) as store:
+            return set(store.read("candles", instrument=TRADED, source="trades").column("timeframe").to_pylist())
+
+    monkeypatch.setenv("TAPELINE_TIMEFRAMES", "10s")
+    assert tapeline("rebuild", TRADED).code == 0
+    assert timeframes() == {"10s"}
+    monkeypatch.delenv("TAPELINE_TIMEFRAMES")
+    assert tapeline("rebuild", TRADED).code == 0
+    assert timeframes() == {"10s"}
+    assert tapeline("verify", TRADED).code == 0
+
+
 def test_rebuild_sets_a_damaged_state_aside(tapeline: Tapeline, folder: Path) -> None:
     store = DuckDBStore(folder / "tapeline.duckdb")
     state = store.read("states")
@@ -263,6 +281,19 @@ def test_doctor_of_no_database_and_of_a_broken_one(tapeline: Tapeline, folder: P
     assert (broken.code, broken.json["database"]["state"]) == (1, "unusable")
     assert "is not a database" in broken.json["next_steps"][0]
     assert "unusable" in tapeline("doctor").out
+
+
+def test_doctor_of_a_database_that_a_process_owns_names_it(tapeline: Tapeline, folder: Path) -> None:
+    db = folder / "tapeline.duckdb"
+    with DuckDBStore(db), owning(db, "", clock=ManualClock(0)):
+        found = tapeline("doctor", "--json")
+        text = tapeline("doctor").out
+    base = found.json["database"]
+    assert (found.code, base["state"]) == (0, "in use")
+    assert base["owner"] == {"pid": os.getpid(), "started": "1970-01-01T00:00:00Z", "url": ""}
+    (step,) = (one for one in found.json["next_steps"] if "database" in one)
+    assert f"tapeline (PID {os.getpid()}) since 1970-01-01T00:00:00Z'; stop it first" in step
+    assert f"owned by process {os.getpid()} since 1970-01-01" in text
 
 
 def test_real_recordings_are_imported_and_read(tapeline: Tapeline, shared: Path) -> None:

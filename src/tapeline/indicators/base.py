@@ -15,7 +15,6 @@ import importlib.util
 import io
 import os
 import pkgutil
-import sys
 import tokenize
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from tapeline.errors import UnknownName, UsageError
-from tapeline.user_files import user_files
+from tapeline.user_files import import_file, user_files
 
 _VARIABLE = "TAPELINE_INDICATORS"
 
@@ -205,12 +204,10 @@ def _shipped() -> Iterator[tuple[str, ModuleType]]:
 
 def _own() -> Iterator[tuple[str, ModuleType]]:
     for file in user_files(_VARIABLE):
-        name = f"tapeline_user_indicators.{file.stem}"
-        spec = importlib.util.spec_from_file_location(name, file)
-        if spec is None or spec.loader is None:
-            raise UsageError(_VARIABLE, "names a file that is no Python module", expected="*.py", was=str(file))
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-        if hasattr(module, "INDICATOR"):
+        module = import_file(file, f"tapeline_user_indicators.{file.stem}", "indicator")
+        made = getattr(module, "INDICATOR", None)
+        if isinstance(made, Indicator):
             yield file.stem.rstrip("_"), module
+        elif made is not None or file in map(Path, os.environ[_VARIABLE].split(os.pathsep)):
+            rule = "INDICATOR = Indicator(...)"
+            raise UsageError(f"indicator file {file}", "holds no indicator", expected=rule, was=made)

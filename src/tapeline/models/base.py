@@ -13,7 +13,6 @@ import inspect
 import json
 import math
 import pkgutil
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,10 +24,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from tapeline.errors import BrokenInvariant, InputError, UnknownName, UsageError
+from tapeline.errors import InputError, UnknownName, UsageError
 from tapeline.models.targets import TARGETS
 from tapeline.types import Float
-from tapeline.user_files import user_files
+from tapeline.user_files import import_file, user_files
 
 State = dict[str, Any]
 
@@ -220,7 +219,7 @@ def _modules(paths: Sequence[str | Path]) -> Iterator[ModuleType]:
     for entry in entry_points(group="tapeline.models"):
         yield _from_entry(entry)
     for path in own_files(paths):
-        yield _from_file(path)
+        yield _imported(path, path.read_bytes() if path.is_file() else b"")
 
 
 def _from_entry(entry: EntryPoint) -> ModuleType:
@@ -232,28 +231,11 @@ def _from_entry(entry: EntryPoint) -> ModuleType:
     return loaded if inspect.ismodule(loaded) else importlib.import_module(loaded.__module__)
 
 
-def _from_file(path: Path) -> ModuleType:
-    if path.suffix != ".py" or not path.is_file():
-        rule = "the path of a .py file"
-        raise UsageError(f"models file {path}", "is not a Python file", expected=rule, was=str(path))
-    return _imported(path, path.read_bytes())
-
-
 @cache
 def _imported(path: Path, code: bytes) -> ModuleType:
     """Return the module in a file; the same one until its code changes."""
     del code
-    name = f"tapeline_user_models_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise BrokenInvariant(f"models file {path}", "has no loader", expected="one", was=None)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # so that classes of it can go to another process and back
-    try:
-        spec.loader.exec_module(module)
-    except (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError) as error:
-        raise UsageError(f"models file {path}", f"cannot be imported: {error}") from error
-    return module
+    return import_file(path, f"tapeline_user_models_{path.stem}", "models")
 
 
 def _models_in(module: ModuleType) -> Iterator[type[Model]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from tapeline.coverage import Coverage
     from tapeline.lane import Lane
     from tapeline.recorder import Recorder
+    from tapeline.stores.base import Store
 
 
 @click.command(cls=Command)
@@ -22,27 +24,47 @@ if TYPE_CHECKING:
 def command(invocation: Invocation, instrument: str | None) -> None:
     """Fold the stored tape anew, of one instrument or of all.
 
-    A fold that was interrupted goes on where it was.
+    A fold that was interrupted goes on where it was. The timeframes and feature sets are those that are stored, unless
+    the settings name others.
     """
     from tapeline.cli.output import write_json
     from tapeline.coverage import coverage
     from tapeline.query import known
-    from tapeline.recorder import Recorder
-    from tapeline.serving import champion_loader
 
     with invocation.store(read_only=False) as store, invocation.progress() as meter:
         if instrument is not None:
             known(store, instrument)
-        recorder = Recorder(store, invocation.settings, clock=SystemClock(), load_model=champion_loader(store))
-        with store.transaction():
-            recorder.write_sets()
         held = [entry for entry in coverage(store) if instrument in (None, entry.instrument)]
-        done = [{"instrument": one.instrument, "of": one.holds, "rows": _fold(recorder, one, meter)} for one in held]
+        done = [
+            {
+                "instrument": one.instrument,
+                "of": one.holds,
+                "rows": _fold(_recorder(invocation, store, one), one, meter),
+            }
+            for one in held
+        ]
     if invocation.json:
         write_json({"rebuilt": done})
     else:
         for entry in done:
             print(f"{entry['instrument']}: {entry['rows']:,} {entry['of']} folded anew")
+
+
+def _recorder(invocation: Invocation, store: Store, held: Coverage) -> Recorder:
+    """Return a recorder of the settings that were given, and where none were, of what is stored of an instrument."""
+    from tapeline.recorder import Recorder, settings_of
+    from tapeline.serving import champion_loader
+
+    settings, states = invocation.settings, store.read("states", instrument=held.instrument).to_pylist()
+    if states:
+        with suppress(SnapshotMismatch):
+            stored = settings_of(states[0]["snapshot"], settings)
+            kept = {"timeframes", "feature_sets"} - settings.model_fields_set
+            settings = settings.model_copy(update={name: getattr(stored, name) for name in sorted(kept)})
+    recorder = Recorder(store, settings, clock=SystemClock(), load_model=champion_loader(store))
+    with store.transaction():
+        recorder.write_sets()
+    return recorder
 
 
 def _fold(recorder: Recorder, held: Coverage, meter: Meter) -> int:
