@@ -3,8 +3,9 @@
 A simulated Kraken runs in a process of its own; another follows it as ``tapeline up`` does, with a model that answers
 for each instrument. Times are taken from the instant at which a trade was to be sent, whenever it really was: a sender
 that is held up makes times longer, it leaves none out. A prediction counts from the trade that closed its candle. How
-late the venue itself was is told beside: it shares the machine. ``--search`` looks for the highest rate that keeps the
-budget of latency where the one asked for does not.
+late the venue itself was is told beside: it shares the machine. ``--search`` does something else: in less than five
+minutes it looks for the highest rate that keeps the budget of latency. What each stage costs of a processor is told by
+`live_stages.py`.
 """
 
 from __future__ import annotations
@@ -57,8 +58,13 @@ TIMEFRAMES = ("1s", "1m")
 HORIZON = 5 * SECOND
 LONGEST_WARM_UP = 200.0
 """Seconds: predictions begin when the seam to the past is closed and a window of candles is complete behind it."""
-LOWER = (40_000.0, 30_000.0, 20_000.0, 10_000.0, 5_000.0)
-"""Rates that are tried one after the other."""
+RATES = (5_000.0, 10_000.0, 20_000.0, 30_000.0, 40_000.0, 50_000.0)
+"""Among these the search looks, by halves."""
+SEARCHED = 15.0
+"""Seconds that a search measures each of them."""
+SEARCH_WARM_UP = 45.0
+LAST_BEGIN = 220 * SECOND
+"""A search that has lasted so long begins no further run."""
 LEAST = 10.0
 """A shorter run is not worth the warm-up."""
 PAST = 3_000
@@ -176,7 +182,7 @@ async def serve_venue(instruments: int, rate: float) -> None:
     print(json.dumps(late.to_json()), flush=True)
 
 
-async def follow(db: Path, url: str, instruments: int, seconds: float) -> None:
+async def follow(db: Path, url: str, instruments: int, seconds: float, warm_up: float) -> None:
     """Follow the venue, and print what was measured from the first predictions on."""
     settings = load_settings(db=db, timeframes=TIMEFRAMES, kraken_url=url, backfill="1ms")
     names = names_of(instruments)
@@ -185,7 +191,7 @@ async def follow(db: Path, url: str, instruments: int, seconds: float) -> None:
     async with Embedded(settings, [(place_of("KRAKEN", settings), names)], watcher=watch.take) as live:
         gc.freeze()  # as tapeline up does
         following = asyncio.create_task(live.run())
-        until = CLOCK.now() + (LONGEST_WARM_UP if seconds >= LEAST else seconds) * SECOND
+        until = CLOCK.now() + (warm_up if seconds >= LEAST else seconds) * SECOND
         while CLOCK.now() < until and len(watch.answering) < instruments:
             await asyncio.sleep(1.0)
         watch.warm = True
@@ -226,8 +232,9 @@ def line_of(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def run(instruments: int, rate: float, seconds: float) -> dict[str, Any]:
+def run(instruments: int, rate: float, seconds: float, warm_up: float = LONGEST_WARM_UP) -> dict[str, Any]:
     asked = ["--instruments", str(instruments), "--rate", str(rate), "--seconds", str(seconds)]
+    asked += ["--warm-up", str(warm_up)]
     with tempfile.TemporaryDirectory() as folder, child("--child", "serve", *asked) as venue:
         url = line_of(venue)
         with child("--child", "follow", *asked, "--url", url, "--db", str(Path(folder) / "a.duckdb")) as follower:
@@ -247,20 +254,35 @@ def kept(told: dict[str, Any]) -> set[str]:
     }
 
 
-def search(instruments: int, told: dict[str, Any], asked: float, seconds: float) -> None:
-    """Record the highest rates that keep the budget of latency where the one asked for, of which is told, does not."""
-    found = kept(told)
-    for rate in LOWER:
-        if rate >= asked or found >= set(PARTS):
-            continue
-        told = run(instruments, rate, seconds)
-        times = (f"{what} {told[what]['p50']:.1f} / {told[what]['p99']:.1f} ms" for what in PARTS)
-        print(f"  at {rate:,.0f} trades/s: {', '.join(times)} (p50 / p99)")
-        for what in kept(told) - found:
-            record(f"live_{what}_rate_within_budget", told["rate"], "trades/s", None, None, f"{COMMAND} --search")
-        found |= kept(told)
-    for what in sorted(set(PARTS) - found):
-        print(f"  {what}: no rate that was tried keeps the budget of latency")
+def search(instruments: int, seconds: float) -> None:
+    """Record the highest of the rates that keeps the budget of latency, of what is stored and of predictions."""
+    begun, told = CLOCK.now(), dict[float, dict[str, Any]]()
+    for what in PARTS:
+        best, beyond = -1, len(RATES)
+        while beyond - best > 1:
+            middle = (best + beyond) // 2
+            if RATES[middle] not in told:
+                if CLOCK.now() - begun > LAST_BEGIN:
+                    print("  no time is left for another rate")
+                    break
+                told[RATES[middle]] = tried(instruments, RATES[middle], seconds)
+            best, beyond = (middle, beyond) if what in kept(told[RATES[middle]]) else (best, middle)
+        if best >= 0:
+            rate = told[RATES[best]]["rate"]
+            record(f"live_{what}_rate_within_budget", rate, "trades/s", None, None, f"{COMMAND} --search")
+        else:
+            print(f"  {what}: no rate that was tried keeps the budget of latency")
+
+
+def tried(instruments: int, rate: float, seconds: float) -> dict[str, Any]:
+    told = run(instruments, rate, seconds, SEARCH_WARM_UP)
+    parts = [what for what in PARTS if told[what]["count"]]
+    times = (f"{what} {told[what]['p50']:.1f} / {told[what]['p99']:.1f} ms" for what in parts)
+    each = 1e6 * told["cores"] / max(told["rate"], 1.0)
+    print(
+        f"  at {rate:,.0f} trades/s: {', '.join(times)} (p50 / p99), {told['cores']:.2f} cores, {each:.1f} us a trade"
+    )
+    return told
 
 
 def tell(told: dict[str, Any]) -> None:
@@ -292,7 +314,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=50_000, help="trades a second of all instruments together")
     parser.add_argument("--instruments", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=600)
-    parser.add_argument("--search", action="store_true", help="look for the highest rate that keeps the budget")
+    parser.add_argument("--search", action="store_true", help="only look for the highest rate that keeps the budget")
+    parser.add_argument("--warm-up", type=float, default=LONGEST_WARM_UP, help=argparse.SUPPRESS)
     parser.add_argument("--smoke", action="store_true", help="few trades for a short time: only that it works")
     parser.add_argument("--child", choices=["serve", "follow"], help=argparse.SUPPRESS)
     parser.add_argument("--url", default="", help=argparse.SUPPRESS)
@@ -301,13 +324,12 @@ def main() -> None:
     if options.child == "serve":
         asyncio.run(serve_venue(options.instruments, options.rate))
     elif options.child == "follow":
-        asyncio.run(follow(options.db, options.url, options.instruments, options.seconds))
+        asyncio.run(follow(options.db, options.url, options.instruments, options.seconds, options.warm_up))
+    elif options.search:
+        search(options.instruments, min(options.seconds, SEARCHED))
     else:
         rate, seconds = (1_000.0, 3.0) if options.smoke else (options.rate, options.seconds)
-        told = run(2 if options.smoke else options.instruments, rate, seconds)
-        tell(told)
-        if options.search:
-            search(options.instruments, told, rate, min(seconds, 60.0))
+        tell(run(2 if options.smoke else options.instruments, rate, seconds))
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ import numpy as np
 from lightgbm import LGBMRegressor
 
 from results import record
-from tapeline.evaluate import walk
 from tapeline.learning.dataset import Dataset
 from tapeline.learning.folds import Fold, WalkForward, split
 from tapeline.learning.together import together
+from tapeline.learning.walking import Walker
 from tapeline.models.base import Model, model_class
 from tapeline.testing.models import planted
 from tapeline.types import Float
@@ -40,7 +40,7 @@ def dataset(rows: int) -> Dataset:
 
 def said(data: Dataset, fold: Fold, kind: type[Model]) -> Float:
     """Return what the model says of one fold, as `tapeline.evaluate.evaluate` asks it."""
-    return next(walk(data, data.returns, [fold], kind, 7))
+    return Walker(data, data.returns, [fold], 7).ask(kind, 0).read
 
 
 def naive(data: Dataset, fold: Fold) -> float:

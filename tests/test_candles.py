@@ -207,6 +207,25 @@ def test_a_frame_is_folded_in_blocks_of_any_size(rows: int, monkeypatch: pytest.
         assert_same_bits(left, right)
 
 
+@pytest.mark.parametrize("size", [1, 2, 7, 100])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_few_trades_at_a_time_are_folded_as_all_at_once(size: int, swapped: bool) -> None:
+    random = np.random.default_rng(1)
+    stamps = np.cumsum(random.integers(0, SECOND // 2, 600))
+    if swapped:  # a trade in three stands before an earlier one
+        stamps[1::3], stamps[2::3] = stamps[2::3].copy(), stamps[1::3].copy()
+    columns = {"trade_id": np.arange(600), "price": 100 * np.exp(np.cumsum(random.normal(0, 1e-3, 600)))}
+    tape = Frame.of(NAME, ts_event=stamps, qty=random.random(600), side=random.integers(-1, 2, 600), **columns)
+    timeframes = [Timeframe.parse(name) for name in ("1s", "1m/1s", "1m")]
+    whole, cut = CandleFold(timeframes), CandleFold(timeframes)
+    expected, late = whole.feed(tape)
+    parts = [cut.feed(tape.take(slice(at, at + size))) for at in range(0, 600, size)]
+    for place, candles in enumerate(expected):
+        assert_same_bits(candles, np.concatenate([closed[place] for closed, _ in parts]))
+    assert np.concatenate([told for _, told in parts]).tolist() == late.tolist()
+    assert whole.snapshot() == cut.snapshot()
+
+
 def test_a_state_of_other_timeframes_is_refused() -> None:
     with pytest.raises(SnapshotMismatch, match="candles: cannot take this state"):
         CandleFold([Timeframe.parse("5m")]).restore(CandleFold([Timeframe.parse("1m")]).snapshot())

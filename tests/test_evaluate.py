@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from tapeline.errors import BrokenInvariant
-from tapeline.evaluate import Evaluation, evaluate, walk
+from tapeline.evaluate import Evaluation, evaluate
 from tapeline.learning.dataset import Dataset
 from tapeline.learning.folds import WalkForward, split
 from tapeline.learning.metrics import METRICS
+from tapeline.learning.walking import Walker
 from tapeline.models.base import Model
 from tapeline.models.linear import Huber, Logistic
 from tapeline.models.naive import LastPrice, Majority, MeanReversionReturn, MomentumReturn
@@ -70,7 +71,8 @@ def test_each_fold_learns_from_its_training_part_and_nothing_else() -> None:
     data = planted(1, 600)
     folds = split(data, WalkForward(folds=3))
     Spy.seen = []
-    list(walk(data, data.returns, folds, Spy, 1))
+    for number in range(3):
+        Walker(data, data.returns, folds, 1).ask(Spy, number)
     assert len(Spy.seen) == 3
     for fold, (rows, labels) in zip(folds, Spy.seen, strict=True):
         assert rows.tobytes() == data.inputs[fold.train].tobytes()
@@ -81,10 +83,11 @@ def test_each_fold_learns_from_its_training_part_and_nothing_else() -> None:
 def test_what_comes_after_a_fold_changes_nothing_it_said(kind: type[Model]) -> None:
     data = planted(2, 700, r2=0.2)
     folds = split(data, WalkForward(folds=3))
-    said = list(walk(data, data.returns, folds, kind, 1))
+    walker = Walker(data, data.returns, folds, 1)
+    said = [walker.ask(kind, number).read for number in range(3)]
     data.inputs[folds[1].test.start :] *= 3
     data.returns[folds[1].test.start :] *= -7
-    again = list(walk(data, data.returns, folds, kind, 1))
+    again = [walker.ask(kind, number).read for number in range(3)]
     assert again[0].tobytes() == said[0].tobytes()
     assert again[2].tobytes() != said[2].tobytes()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.committed import BARS, answer, commits, prediction
-from tests.stored import START, TRADED
+from tests.stored import START, TRADED, trades
 
 from tapeline import wire
 from tapeline.clock import MINUTE, format_time
@@ -26,6 +26,16 @@ def filled(hub: Hub, count: int = 3_000, size: int = 100) -> Hub:
     for committed in commits(count, size):
         hub.publish(committed)
     return hub
+
+
+@pytest.mark.parametrize(("count", "size"), [(6, 1), (100, 7), (50, 50), (20, 20), (200, 100), (51, 50)])
+async def test_a_snapshot_holds_the_newest_trades_whatever_frames_they_came_in(count: int, size: int) -> None:
+    hub = filled(Hub(keep_trades=20), count, size)
+    subscriber = hub.subscriber()
+    hub.subscribe(subscriber, ["trades"])
+    _, snapshot = await taken(subscriber)
+    ids = [one["trade_id"] for one in snapshot["data"]]
+    assert ids == trades(count).trade_id[-20:].tolist()
 
 
 async def test_who_subscribes_gets_the_newest_then_every_update_in_order() -> None:

@@ -88,6 +88,18 @@ def test_an_unknown_input_gives_no_prediction(linear: Predictor, unknown: float)
     assert linear.predict(data.inputs[2], as_of=0, close=1.0, made_at=0) is None
 
 
+def test_an_unknown_input_that_no_model_reads_changes_nothing() -> None:
+    kinds = [kind for kind in find_models().values() if kind.baseline]
+    settings = TrainSettings(plan=WalkForward(folds=2), main_target="regime")
+    found = Predictor(train(planted(1, 800), settings, models=kinds).artifacts)
+    data = planted(5, 60)
+    whole = found.says(data.inputs, as_of=data.as_of)["regime"]
+    data.inputs[50, 1] = math.nan
+    assert found.says(data.inputs, as_of=data.as_of)["regime"].tobytes() == whole.tobytes()
+    data.inputs[50, -1] = math.nan
+    assert np.isnan(found.says(data.inputs, as_of=data.as_of)["regime"][50:]).all()
+
+
 def test_an_incomplete_window_gives_no_prediction(linear: Predictor) -> None:
     assert linear.predict(planted(5, 6).inputs[0], as_of=0, close=1.0, made_at=0, complete=False) is None
 

@@ -5,7 +5,6 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +16,12 @@ from tapeline.learning.leaks import Leak
 from tapeline.learning.metrics import METRICS
 from tapeline.learning.report import draw, write_run
 from tapeline.learning.trading import Costs
+from tapeline.learning.walking import Said, Walker
 from tapeline.models.base import Model
 from tapeline.models.linear import Huber, Logistic
 from tapeline.models.naive import LastPrice, Majority, MeanReversionDirection, MomentumReturn
 from tapeline.testing.models import planted
 from tapeline.train import Training, TrainSettings, pick_models, train
-from tapeline.types import Float
 
 FAST: list[type[Model]] = [LastPrice, MomentumReturn, Huber, Majority, MeanReversionDirection, Logistic]
 SETTINGS = TrainSettings(plan=WalkForward(folds=3))
@@ -127,13 +126,12 @@ def test_a_leak_keeps_the_baseline(promoted: Training) -> None:
 
 
 def test_a_procedure_that_leaks_is_caught_on_shuffled_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
-    def walk(dataset: Any, labels: Float, folds: Any, kind: type[Model], seed: int, rate: float) -> Any:
-        for fold in folds:
-            yield labels[fold.test] * (0.0 if kind.baseline else 0.5) + (0.5 if kind.target == "direction" else 0.0) * (
-                1.0 if kind.baseline else 0.5
-            )
+    def ask(walker: Walker, kind: type[Model], number: int) -> Said:
+        came, known = walker.labels[walker.folds[number].test], 0.0 if kind.baseline else 0.5
+        said = known * came + ((0.5 if kind.baseline else 0.25) if kind.target == "direction" else 0.0)
+        return Said(said, said)
 
-    monkeypatch.setattr("tapeline.evaluate.walk", walk)
+    monkeypatch.setattr(Walker, "ask", ask)
     caught = train(planted(1, 900), SETTINGS, models=FAST)
     assert caught.report["promoted"] is False
     assert caught.report["reason"] == "refused: huber also finds an edge in shuffled outcomes: the procedure leaks"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.learned import HORIZON, NAME, candles
 
+from tapeline.clock import MINUTE
 from tapeline.errors import NotEnoughData, UsageError
 from tapeline.features import FeatureFold
 from tapeline.learning.dataset import Dataset
@@ -86,6 +87,38 @@ def test_regimes_that_say_nothing_are_refused() -> None:
     assert (training.report["champion"], training.report["promoted"]) == ("mixture", False)
     assert training.report["reason"].startswith("no edge found: hmm is ")
     assert gate(training)["ordered"] is False
+
+
+def wandering(rows: int = 8000, seed: int = 3) -> Dataset:
+    """Return a market whose steps follow each other a little for 1,100 minutes, and undo each other as long."""
+    held = np.where(np.arange(rows) // 1100 % 2 > 0, 0.3, -0.3)
+    moves = 5e-4 * np.random.default_rng(seed).standard_normal(rows)
+    for row in range(1, rows):
+        moves[row] += held[row] * moves[row - 1]
+    return dataset(moves, seed)
+
+
+def test_trends_are_promoted_where_steps_follow_each_other_for_hours() -> None:
+    training = train(wandering(), replace(SETTINGS, models=("hmm",), main_target="trend"))
+    assert training.report["champion"] == "hmm", training.report["reason"]
+    assert gate(training) == dict.fromkeys(("edge", "persistent", "ordered", "inputs", "placebo"), True)
+
+
+def test_trends_of_a_walk_are_refused_also_where_it_is_now_loud_now_quiet() -> None:
+    training = train(switching(4000), replace(SETTINGS, models=("hmm",), main_target="trend"))
+    assert (training.report["champion"], training.report["promoted"]) == ("mixture", False)
+    assert training.report["reason"].startswith("no edge found: hmm is ")
+    assert gate(training)["ordered"] is False
+
+
+def test_over_one_step_there_is_no_way_to_tell_a_trend() -> None:
+    made = candles(600)
+    features = learning_set("bars", "1m", MINUTE)
+    rows = FeatureFold(features).feed(made)
+    inputs, columns = features.inputs(rows.values, made["close"])
+    data = dataset_of(ModelRows(NAME, "1m", features, made, rows, inputs, columns, "imported"), MINUTE)
+    training = train(data, replace(SETTINGS, models=("hmm",), main_target="trend"))
+    assert "the outcome is constant (1)" in training.report["reason"]
 
 
 def test_volatility_that_lasts_is_foretold_and_its_baselines_are_those_of_the_field() -> None:

@@ -1,28 +1,23 @@
-"""Walk-forward evaluation: every prediction is made by a model that had only seen what was known by then.
-
-Per fold everything is learnt anew inside the training part: scaling, the choice of penalties, early stopping.
-"""
+"""Walk-forward evaluation: what models said out of sample (`tapeline.learning.walking`), scored and compared."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 
 from tapeline.errors import BrokenInvariant
 from tapeline.learning.comparing import DieboldMariano, diebold_mariano
 from tapeline.learning.dataset import Dataset
-from tapeline.learning.fitting import fit
 from tapeline.learning.folds import Fold
 from tapeline.learning.kept import InMemory, Kept
-from tapeline.learning.measures import MEASURES
+from tapeline.learning.measures import MEASURES, Measure
 from tapeline.learning.metrics import METRICS, Metric
-from tapeline.learning.reading import heard, judged_by, rows_asked
+from tapeline.learning.reading import judged_by
 from tapeline.learning.resample import BlockBootstrap, Interval, block_length
 from tapeline.learning.spread import floor_of, units
-from tapeline.learning.together import together
+from tapeline.learning.walking import Walker
 from tapeline.models.base import Model
 from tapeline.models.targets import TARGETS
 from tapeline.types import Float
@@ -57,7 +52,7 @@ class Evaluation:
         scores: per model and metric.
         bootstrap: what made the intervals.
         unit: in which the ends of each row's interval are measured (m).
-        answers: the regimes themselves (m x classes), by name; nothing of other targets.
+        answers: the classes of a description that is read as something (m x classes), by name; else nothing.
     """
 
     target: str
@@ -106,36 +101,6 @@ class Evaluation:
         return self.score(self.baselines[0]).baseline
 
 
-def walk(
-    dataset: Dataset, labels: Float, folds: Sequence[Fold], kind: type[Model], seed: int, rate: float = 0.01
-) -> Iterator[Float]:
-    """Fit a model anew in each fold and yield what it says about the test part.
-
-    Of regimes it is what each row's come to as a volatility, and then the regimes themselves (m x 4); of anomalies the
-    flags, of which the share ``rate`` is asked for on quiet rows.
-
-    Raises:
-        BrokenInvariant: it says something that is not a number, or no probability.
-    """
-    for fold in folds:
-        model = fit(kind, dataset, seed=seed, rows=fold.train, labels=labels)
-        said = model.predict(rows_asked(dataset, kind, fold, labels, seed))
-        good = TARGETS[kind.target].usable(said)
-        if len(said) != len(labels[fold.test]) or not good.all():
-            where = f"model {kind.name} ({kind.target}) fold {fold.number}"
-            was = f"{int((~good).sum())} others of {good.size}"
-            raise BrokenInvariant(where, "is no forecast", expected=_rule(kind.target), was=was)
-        read = heard(model, said, dataset, labels, fold, rate)
-        yield np.column_stack((read, said)) if kind.target == "regime" else read
-
-
-def _rule(target: str) -> str:
-    asked = TARGETS[target]
-    if asked.classes:
-        return f"{asked.width} numbers inside (0, 1) a row, 1 in sum"
-    return "one number inside (0, 1) a row" if asked.high == 1 else "one finite number a row"
-
-
 def evaluate(
     dataset: Dataset,
     target: str,
@@ -170,114 +135,78 @@ def evaluate(
     """
     outcomes = judged_by(dataset, target, seed) if labels is None else labels
     if np.isnan(outcomes).any():
-        raise BrokenInvariant(
-            f"evaluation of {target}", "a row has no outcome", expected="Dataset.for_target", was="NaN"
-        )
+        where = f"evaluation of {target}"
+        raise BrokenInvariant(where, "a row has no outcome", expected="Dataset.for_target", was="NaN")
     known = kept if kept is not None and labels is None else InMemory()
-    said = _walk_all(dataset, outcomes, models, folds, seed, progress, known, rate)
-    answers = {name: both[:, 1:] for name, both in said.items()} if target == "regime" else {}
-    said = {name: said[name][:, 0] for name in answers} or said
+    said = Walker(dataset, outcomes, folds, seed, rate).ask_all(models, known, progress)
+    read = {name: both.read for name, both in said.items()}
     rows = slice(folds[0].test.start, folds[-1].test.stop)
-    block = block_length(rows.stop - rows.start, dataset.overlap)
-    bootstrap = BlockBootstrap(
-        rows.stop - rows.start, block=block, resamples=resamples, seed=seed, overlap=dataset.overlap
-    )
+    bootstrap = _bootstrap(rows.stop - rows.start, dataset.overlap, resamples, seed)
     baselines = tuple(kind.name for kind in models if kind.baseline)
-    asked = (outcomes[rows], said, baselines, bootstrap, level, max(1, tried))
-    scores = [score for metric in METRICS[target] for score in _scores(target, metric, *asked)]
-    scores.extend(_measured(target, *asked))
-    floor = floor_of(dataset.inputs[: rows.start], dataset.columns)
-    unit = units(dataset.inputs[rows], dataset.columns, floor)
-    made = (rows, outcomes[rows], said, baselines, tuple(scores), bootstrap, unit, answers)
-    return Evaluation(target, tuple(folds), *made)
+    table = _Table(target, outcomes[rows], read, baselines, bootstrap, level, max(1, tried))
+    return Evaluation(
+        target=target,
+        folds=tuple(folds),
+        rows=rows,
+        labels=table.labels,
+        said=read,
+        baselines=baselines,
+        scores=tuple(table.scores()),
+        bootstrap=bootstrap,
+        unit=units(dataset.inputs[rows], dataset.columns, floor_of(dataset.inputs[: rows.start], dataset.columns)),
+        answers={name: both.itself for name, both in said.items()} if TARGETS[target].read_as else {},
+    )
 
 
-def _walk_all(
-    dataset: Dataset,
-    labels: Float,
-    models: Sequence[type[Model]],
-    folds: Sequence[Fold],
-    seed: int,
-    progress: Callable[[str], None],
-    kept: Kept,
-    rate: float,
-) -> dict[str, Float]:
-    """Return what each model says about all test parts, baselines first; several fits at once where models allow it."""
-    ordered = sorted(models, key=lambda kind: not kind.baseline)
-    wanted = [(kind, number) for kind in ordered for number in range(len(folds))]
-    parts: dict[tuple[str, int], Float] = {}
-    for kind, number in wanted:
-        part = kept.get(part_name(kind, number))
-        if part is not None and len(part) == folds[number].test.stop - folds[number].test.start:
-            parts[kind.name, number] = part
-            progress(_told(kind, number, folds))
-    for alone in (True, False):
-        asked = [one for one in wanted if (one[0].name, one[1]) not in parts and one[0].alone == alone]
-        jobs = [partial(_said_of, dataset, labels, folds[number], kind, seed, rate) for kind, number in asked]
-        for done in together(jobs, alone=alone):
-            kind, number = asked[done.place]
-            kept.put(part_name(kind, number), done.gave, done.seconds)
-            parts[kind.name, number] = done.gave
-            progress(_told(kind, number, folds))
-    return {kind.name: np.concatenate([parts[kind.name, number] for number in range(len(folds))]) for kind in ordered}
+def _bootstrap(rows: int, overlap: int, resamples: int, seed: int) -> BlockBootstrap:
+    return BlockBootstrap(rows, block=block_length(rows, overlap), resamples=resamples, seed=seed, overlap=overlap)
 
 
-def part_name(kind: type[Model], number: int) -> str:
-    """Return the name under which it is kept what a model said of the test part of a fold."""
-    return f"{kind.target}-{kind.name}-{number}"
+@dataclass(frozen=True, slots=True, eq=False)
+class _Table:
+    """What all models of a target said, side by side; see `Evaluation` and `evaluate`."""
 
+    target: str
+    labels: Float
+    said: Mapping[str, Float]
+    baselines: tuple[str, ...]
+    bootstrap: BlockBootstrap
+    level: float
+    tried: int
 
-def _said_of(dataset: Dataset, labels: Float, fold: Fold, kind: type[Model], seed: int, rate: float) -> Float:
-    return next(walk(dataset, labels, [fold], kind, seed, rate))
+    def scores(self) -> Iterator[Score]:
+        """Yield every score, those of the metric that decides first."""
+        for metric in METRICS[self.target]:
+            yield from self._means(metric)
+        for measure in MEASURES[self.target]:
+            yield from self._measured(measure)
 
+    @property
+    def _corrected(self) -> float:
+        return 1 - (1 - self.level) / self.tried
 
-def _told(kind: type[Model], number: int, folds: Sequence[Fold]) -> str:
-    return f"{kind.name} ({kind.target}) fold {number + 1} of {len(folds)}"
+    def _means(self, metric: Metric) -> Iterator[Score]:
+        rows = {name: metric.rows(self.labels, values) for name, values in self.said.items()}
+        best = max(self.baselines, key=lambda name: metric.sign * float(rows[name].mean()))
+        for name, values in rows.items():
+            gain = self.bootstrap.interval(_gain(metric.sign, values, rows[best]), self._corrected)
+            yield Score(name, self.target, metric.name, self.bootstrap.interval(values, self.level), best, gain)
 
-
-def _scores(
-    target: str,
-    metric: Metric,
-    labels: Float,
-    said: Mapping[str, Float],
-    baselines: Sequence[str],
-    bootstrap: BlockBootstrap,
-    level: float,
-    tried: int,
-) -> Iterator[Score]:
-    rows = {name: metric.rows(labels, values) for name, values in said.items()}
-    best = max(baselines, key=lambda name: metric.sign * float(rows[name].mean()))
-    corrected = 1 - (1 - level) / tried
-    for name, values in rows.items():
-        interval = bootstrap.interval(_gain(metric.sign, values, rows[best]), corrected)
-        yield Score(name, target, metric.name, bootstrap.interval(values, level), best, interval)
-
-
-def _measured(
-    target: str,
-    labels: Float,
-    said: Mapping[str, Float],
-    baselines: Sequence[str],
-    bootstrap: BlockBootstrap,
-    level: float,
-    tried: int,
-) -> Iterator[Score]:
-    """Yield the scores that are no means over rows; all of them from the same resamples."""
-    corrected = 1 - (1 - level) / tried
-    for measure in MEASURES[target]:
+    def _measured(self, measure: Measure) -> Iterator[Score]:
+        """Yield the scores of what is no mean over rows; all of them from the same resamples."""
         values, draws = {}, {}
-        for name, answers in said.items():
-            columns = measure.columns(labels, answers)
+        for name, answers in self.said.items():
+            columns = measure.columns(self.labels, answers)
             values[name] = float(measure.value(columns.mean(axis=0)[None])[0])
-            resampled = measure.value(bootstrap.means(columns))
+            resampled = measure.value(self.bootstrap.means(columns))
             draws[name] = np.maximum(2 * values[name] - resampled, 0.0) if measure.grows else resampled
-        known = [name for name in baselines if not np.isnan(values[name])] or list(baselines)
+        known = [name for name in self.baselines if not np.isnan(values[name])] or self.baselines
         best = max(known, key=lambda name: measure.sign * values[name])
         for name, value in values.items():
-            gain = measure.sign * (value - values[best]) + 0.0
+            interval = self.bootstrap.around(value, draws[name], self.level)
             spread = measure.sign * (draws[name] - draws[best])
-            interval = bootstrap.around(value, draws[name], level)
-            yield Score(name, target, measure.name, interval, best, bootstrap.around(gain, spread, corrected))
+            gain = self.bootstrap.around(measure.sign * (value - values[best]) + 0.0, spread, self._corrected)
+            yield Score(name, self.target, measure.name, interval, best, gain)
 
 
 def _gain(sign: int, ours: Float, theirs: Float) -> Float:

@@ -86,7 +86,7 @@ class Hub:
         self._forgotten = 0
         self._newest: dict[tuple[str, ...], Event] = {}
         self._keep_trades = keep_trades
-        self._trades: dict[str, Frame] = {}
+        self._trades: dict[str, tuple[Frame, ...]] = {}
         self._open: dict[tuple[str, str], deque[Prediction]] = {}
         self._subscribers: dict[Subscriber, None] = {}
         self._lagged = 0
@@ -225,10 +225,18 @@ class Hub:
             if not len(frame):
                 continue
             if not late:
-                before = self._trades.get(name, Frame.empty(name))
-                self._trades[name] = Frame.concat([before, frame]).take(slice(-self._keep_trades, None))
-            kept = self._trades.get(name, Frame.empty(name))
-            self._send("trades", name, "", partial(wire.trades, frame, late=late), partial(wire.trades, kept))
+                self._trades[name] = self._newest_trades(name, frame)
+            kept = partial(_trades, self._trades.get(name, ()), self._keep_trades)
+            self._send("trades", name, "", partial(wire.trades, frame, late=late), kept)
+
+    def _newest_trades(self, name: str, frame: Frame) -> tuple[Frame, ...]:
+        """Return the frames that hold the newest trades; they are joined only when somebody asks."""
+        kept = (*self._trades.get(name, ()), frame)
+        surplus, first = sum(map(len, kept)) - self._keep_trades, 0
+        while len(kept[first]) <= surplus:
+            surplus -= len(kept[first])
+            first += 1
+        return kept[first:]
 
     def _publish_predictions(self, name: str, made: Sequence[Prediction]) -> None:
         self.expect(made)
@@ -291,6 +299,10 @@ class Hub:
 
 def _last(rows: partial[list[Any]]) -> list[Any]:
     return rows()[-1:]
+
+
+def _trades(frames: Sequence[Frame], most: int) -> list[wire.Trade]:
+    return wire.trades(Frame.concat(frames).take(slice(-most, None))) if frames else []
 
 
 def _predictions(made: Sequence[tuple[Prediction, wire.Outcome | None]]) -> list[wire.Prediction]:

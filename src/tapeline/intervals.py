@@ -56,6 +56,8 @@ class Intervals:
 
     def end_of(self, value: int) -> int | None:
         """Return the last id of the interval that holds ``value``, None if none does."""
+        if not len(self._spans):
+            return None
         place = int(np.searchsorted(self._spans[:, 0], value, side="right")) - 1
         inside = place >= 0 and value <= self._spans[place, 1]
         return int(self._spans[place, 1]) if inside else None
@@ -66,6 +68,8 @@ class Intervals:
 
     def holes(self) -> list[tuple[int, int]]:
         """Return what is missing between the intervals, in order."""
+        if len(self._spans) < 2:
+            return []
         firsts, lasts = self._spans[:-1, 1] + 1, self._spans[1:, 0] - 1
         return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
 

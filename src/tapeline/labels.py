@@ -135,6 +135,28 @@ def volatility(candles: Records, timeframe: Timeframe, horizon: int) -> tuple[Fl
     return labels, candles["close_time"] + horizon
 
 
+def variance_ratio(returns: Float, volatility: Float) -> Float:
+    """Return by how much the price went further over the horizon than a walk of the same steps would have (n).
+
+    ``(r_1 + ... + r_h)^2 / (r_1^2 + ... + r_h^2)``, in [0, h]: 1 in the mean where the signs of the steps are
+    independent, whatever their sizes and however many are 0; above it the market trends, below it it ranges.
+
+    Args:
+        returns: log returns over the horizon (n).
+        volatility: roots of the summed squares of their steps (n).
+
+    Returns:
+        NaN where either is unknown, or the price did not move.
+
+    Source: Lo and MacKinlay (1988), Stock market prices do not follow random walks, for one horizon.
+
+    >>> variance_ratio(np.array([0.02, 0.0, 0.0]), np.array([0.02**0.5 / 10, 0.01, 0.0])).round(3).tolist()
+    [2.0, 0.0, nan]
+    """
+    moved = volatility > 0
+    return np.where(moved, (returns / np.where(moved, volatility, 1.0)) ** 2, np.nan)
+
+
 def direction3(returns: Float, band: Float | float = 0.001) -> Float:
     """Turn returns into three classes: 0 below the dead band, 1 inside it, 2 above; NaN where either is unknown.
 

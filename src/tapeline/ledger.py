@@ -97,7 +97,7 @@ class Ledger:
     @property
     def pending(self) -> int:
         """Return how many trades are held back."""
-        return len(self._pending) + sum(map(len, self._joining))
+        return len(self._pending) + (sum(map(len, self._joining)) if self._joining else 0)
 
     @property
     def position(self) -> tuple[int, int] | None:
@@ -159,7 +159,8 @@ class Ledger:
 
     def _admit_by_id(self, frame: Frame) -> Admission:
         ids = frame.trade_id
-        self.start(int(ids.min()))
+        if not self.started:
+            self.start(int(ids.min()))
         if not self.pending and ids[0] == self.next_id and _is_run(ids) and self._void.end_of(self.next_id) is None:
             self.next_id = int(ids[-1]) + 1
             self.seen.add_span(int(ids[0]), int(ids[-1]))
@@ -288,7 +289,7 @@ class Ledger:
         self._pending = _columns_from(self._pending, snapshot[ends[2] :], int(header["pending"]))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _is_run(ids: Any) -> bool:
     """Return whether ids count up by one."""
     run = True

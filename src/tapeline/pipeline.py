@@ -118,6 +118,7 @@ class Pipeline:
             for features in layout.sets
         }
         self._models = Answering(instrument, load_model)
+        self._none = Frame.empty(instrument)
         self.decisions = 0
         """How many decisions were fed: with the ledger's position, how far on the tape it stands."""
 
@@ -171,10 +172,10 @@ class Pipeline:
         if _any_ahead(frame.ts_event, frame.ts_init, self.layout.max_ahead):
             ahead = frame.ts_event - frame.ts_init > self.layout.max_ahead
             return self._after(self.ledger.admit(frame.take(~ahead)), frame.take(ahead))
-        return self._after(self.ledger.admit(frame), frame.take(slice(0, 0)))
+        return self._after(self.ledger.admit(frame), self._none)
 
     def _feed_decision(self, decision: Decision) -> Outputs:
-        nothing = Frame.empty(self.instrument)
+        nothing = self._none
         self.decisions += 1
         if decision.kind is DecisionKind.START:
             self.ledger.start(decision.value)
@@ -273,7 +274,7 @@ def described(snapshot: bytes) -> dict[str, Any]:
     return layout
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _any_ahead(ts_event: Any, ts_init: Any, most: int) -> bool:
     """Return whether a trade is stamped more than ``most`` after its receipt."""
     found = False

@@ -176,7 +176,7 @@ class Predictor:
         start = max(skip, int(np.searchsorted(seen.as_of, interval.begins)))
         first = max(0, start - self.window + 1)
         part = seen.since(first)
-        values = self._said(self._models["return"], part, part.run_lengths(self._step))
+        values = self._said(self._models["return"], part)
         self._ends(part, close[first:], values, start - first, interval)
 
     def _ends(self, seen: Stretch, close: Float, values: Float, skip: int, interval: LiveInterval | None) -> Float:
@@ -238,12 +238,11 @@ class Predictor:
             models = self._models.items()
             return {target: model.predict(shown(type(model), rows, as_of, _FIRST)) for target, model in models}
         seen = Stretch(rows, as_of, np.ones(len(rows), np.bool_) if complete is None else complete)
-        lengths = seen.run_lengths(self._step)
-        lengths[:skip] = 0
-        return {target: self._said(model, seen, lengths) for target, model in self._models.items()}
+        return {target: self._said(model, seen, skip) for target, model in self._models.items()}
 
-    @staticmethod
-    def _said(model: Model, seen: Stretch, lengths: Int) -> Float:
+    def _said(self, model: Model, seen: Stretch, skip: int = 0) -> Float:
+        lengths = seen.run_lengths(self._step, model.reads)
+        lengths[:skip] = 0
         at = np.flatnonzero(lengths >= model.window)
         answers = model.predict(shown(type(model), seen.inputs, seen.as_of, at))
         said = np.full((len(seen), *answers.shape[1:]), math.nan)

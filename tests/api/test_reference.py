@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import pytest
 from fastapi import FastAPI
 from tests.api.conftest import HORIZON, NOW, Live, calling
-from tests.stored import SETTINGS, START, TRADED
+from tests.stored import SETTINGS, START, TRADED, trades
 
 from tapeline import query
 from tapeline.api.app import create_app
@@ -22,7 +22,7 @@ from tapeline.learning.artifact import Artifact
 from tapeline.model_rows import learning_set, model_rows
 from tapeline.registry import Registry
 from tapeline.stores.duckdb import DuckDBStore
-from tapeline.stores.rows import to_answers
+from tapeline.stores.rows import from_frame, to_answers
 
 
 def rows_of(store: DuckDBStore) -> tuple[np.ndarray[Any, Any], list[str]]:
@@ -161,6 +161,16 @@ async def test_a_promoted_model_answers_within_a_second(
     await app.state.champions._look
     after = (await client.post("/predict/anomaly", json=ask)).json()["model_version"]
     assert (before, during, after) == (artifact.version, artifact.version, other.version)
+
+
+async def test_nobody_looks_again_while_no_model_has_changed(store: DuckDBStore, app: FastAPI) -> None:
+    champions = app.state.champions
+    await champions.all()
+    first = champions._look
+    store.append("trades", from_frame(trades(20_000).take(slice(-10, None))))
+    champions._looked -= 2
+    await champions.all()
+    assert champions._look is first
 
 
 async def test_symbols_and_bars(client: httpx.AsyncClient, store: DuckDBStore) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -10,6 +13,7 @@ from tests.api.conftest import NAME, TOKEN, Live, calling
 from tests.stored import TRADED
 
 from tapeline.api.app import create_app
+from tapeline.api.server import listen, serving
 from tapeline.config import Settings
 from tapeline.errors import UsageError
 from tapeline.hub import Hub
@@ -29,6 +33,23 @@ def test_other_machines_are_not_served_without_a_token(store: DuckDBStore, setti
     open_to_all = settings.model_copy(update={"host": host, "token": SecretStr("")})
     with pytest.raises(UsageError, match="settings host: is open to others"):
         create_app(store.reader, Hub(), None, open_to_all)
+
+
+async def test_who_hangs_up_in_the_middle_of_a_body_leaves_no_trace(
+    app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    listening = listen("127.0.0.1", 0)
+    async with serving(app, listening):
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        head = b"POST /predict/direction HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        writer.write(head + b"2\r\n{}\r\n")
+        await writer.drain()
+        writer.write(b"no chunk\r\n")
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    assert [one for one in caplog.records if one.levelno >= logging.ERROR] == []
 
 
 @pytest.mark.parametrize("given", [None, "", "Bearer", f"Bearer {TOKEN}x", "Bearer ümlaut", f"Basic {TOKEN}x"])

@@ -12,13 +12,16 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from tests.api.conftest import NAME, TOKEN
 from tests.stored import TRADED
 
 from tapeline.api.server import OneWrite, listen, serving
+from tapeline.cli import health
 from tapeline.cli.invocation import Invocation
 from tapeline.clock import SystemClock
 from tapeline.coverage import coverage
@@ -104,6 +107,48 @@ async def test_a_command_finds_the_owner_and_reads_through_it(app: FastAPI, stor
             await asyncio.to_thread(read)
     with pytest.raises(StoreLocked, match="is open"), Invocation(db=store.path).store():
         pass
+
+
+async def test_doctor_looks_into_a_database_through_its_owner(app: FastAPI, store: DuckDBStore) -> None:
+    app.state.context.owner_key = "the key"
+    async with serving(app, listen("127.0.0.1", 0)) as address:
+        with owning(store.path, address, clock=SystemClock(), key="the key"):
+            found = await asyncio.to_thread(health.database, Invocation(db=store.path))
+    assert (found["state"], found["problem"]) == ("ok", None)
+    assert (found["owner"]["pid"], found["owner"]["url"]) == (os.getpid(), address)
+    assert found["kinds"]["trades"]["rows"] == store.sizes()["trades"].rows
+    assert [one["instrument"] for one in found["instruments"]] == [TRADED, "ETH-USD.SIM"]
+    with owning(store.path, address, clock=SystemClock(), key="the key"):
+        gone = await asyncio.to_thread(health.database, Invocation(db=store.path))
+    assert gone["state"] == "in use"
+    assert "does not answer" in gone["problem"]
+
+
+async def refuse(*_: object) -> None:
+    raise AssertionError("a request waited for a thread")
+
+
+async def test_requests_wait_for_no_thread_but_to_read_the_database(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("dependencies.utils", "routing"):
+        monkeypatch.setattr(f"fastapi.{module}.run_in_threadpool", refuse)
+    told = (await client.get("/openapi.json")).json()["paths"]
+    paths = [path for path, verbs in told.items() if "get" in verbs and "{" not in path and "/stream/" not in path]
+    assert len(paths) > 25
+    for path in paths:
+        asked = "?" + "&".join(f"{one['name']}={ASKED[one['name']]}" for one in needed(told[path]["get"]))
+        answer = await client.get(path + asked.removesuffix("?"))
+        assert answer.status_code in {200, 503}, (path, answer.text)
+    written = await client.post(f"/v1/gaps/{TRADED}/heal", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert written.status_code == 200
+
+
+ASKED = {"instrument": TRADED, "symbol": TRADED, "symbols": TRADED, "name": NAME, "q": "SELECT 1"}
+
+
+def needed(verb: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in verb.get("parameters", []) if one.get("required")]
 
 
 class Sink(asyncio.Transport):

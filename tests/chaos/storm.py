@@ -18,13 +18,15 @@ from tests.chaos.truth import Stored, proven_wrong, unproven_wrong
 from tests.ingest.fakes import BOUNDS, FREE
 
 from tapeline.clock import SECOND, ManualClock
-from tapeline.config import load_settings
+from tapeline.config import Settings, load_settings
 from tapeline.errors import VenueBusy
 from tapeline.exchanges.base import Limits, Response
 from tapeline.ingest.base import Place, State, Status
 from tapeline.ingest.bounds import Bounds
 from tapeline.ingest.places import place_of
 from tapeline.ingest.venues import Ingest
+from tapeline.pipeline import Pipeline
+from tapeline.recorder import layout_of
 from tapeline.runners.writer import Writer
 from tapeline.simulator.faults import FAULTS, Faults, Per
 from tapeline.simulator.market import JANUARY_2024
@@ -152,6 +154,7 @@ class Storm:
         return replace(place, feed=feed, exchange=replace(place.exchange, check=_lenient(place.exchange.check)))
 
     async def __aenter__(self) -> Self:
+        compile_folds(self.settings)
         await self._stack.__aenter__()
         for name, venue in self.venues.items():
             await self._stack.enter_async_context(venue.server)
@@ -291,6 +294,15 @@ class Storm:
         if not venue.place.feed.contiguous:
             return standing.ts_event is not None and standing.ts_event // 10**6 >= int(newest.ts_event[0]) // 10**6
         return not standing.missing and standing.trade_id == int(newest.trade_id[0])
+
+
+def compile_folds(settings: Settings) -> None:
+    """Fold a few trades: where nothing is compiled yet this takes longer than a storm waits for anything."""
+    for contiguous in (True, False):
+        pipeline = Pipeline("BTC-USD.SIM", layout_of(settings, contiguous=contiguous))
+        for second in (0, 30, 60):
+            trade = {"trade_id": [1 + second], "ts_event": [JANUARY_2024 + second * SECOND]}
+            pipeline.feed(Frame.of("BTC-USD.SIM", **trade, price=[1.0], qty=[1.0]))
 
 
 def _lenient(judge: Callable[[Response], None]) -> Callable[[Response], None]:

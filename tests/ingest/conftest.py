@@ -7,12 +7,23 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import pytest
-from tests.ingest.fakes import BOUNDS, BTC, NOW, FakeKraken, MemorySink, place
+from tests.ingest.fakes import BOUNDS, BTC, NOW, FakeKraken, MemorySink, frame, place
 
 from tapeline.clock import ManualClock
-from tapeline.ingest.base import Place, Status
+from tapeline.ingest.base import Place, Standing, Status
 from tapeline.ingest.bounds import Bounds
+from tapeline.ingest.sieve import Sieve
 from tapeline.ingest.venues import Ingest
+from tapeline.ledger import Ledger
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled() -> None:
+    """Compile what stands in the way of live trades: where that is new it takes longer than a venue may be silent."""
+    sieve = Sieve({}, 0)
+    sieve.start(Standing(BTC, 1, NOW))
+    sieve.sift(frame([2, 3]))
+    Ledger(BTC, contiguous=True).admit(frame([2, 3]))
 
 
 @pytest.fixture

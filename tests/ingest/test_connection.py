@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from tests.ingest.fakes import BOUNDS, BTC, ETH, NOW, FakeKraken, MemorySink, pl
 
 from tapeline.clock import SECOND
 from tapeline.exchanges.base import Page, Span, Walk
-from tapeline.ingest.base import Source, State
+from tapeline.ingest.base import Source, Standing, State
 
 
 async def test_from_history_over_the_seam_to_live(kraken: FakeKraken, sink: MemorySink, start: Start) -> None:
@@ -113,6 +114,20 @@ async def test_garbage_is_kept_raw_and_the_stream_goes_on(kraken: FakeKraken, si
     assert {letter.raw for letter in sink.dead} >= {b"\xff\xfe\x00", b"{", b""}
     assert running.status.connects == 1
     await until(lambda: running.live[BTC])
+
+
+async def test_a_flood_of_garbage_is_counted_but_fills_no_disk(
+    kraken: FakeKraken, sink: MemorySink, start: Start
+) -> None:
+    running = start(bounds=replace(BOUNDS, letters_burst=1000, letters_rate=0.0))
+    await until(lambda: running.live.get(BTC))
+    for _ in range(50):
+        await kraken.say(b"\xff" * 100)
+    ids = await kraken.push()
+    await until(lambda: sink.ids() == ids)
+    assert [len(letter.raw) for letter in sink.dead] == [100] * 10
+    assert running.status.malformed == 50
+    assert running.status.ignored["deadLetterNotKept"] == 40
 
 
 async def test_an_old_trade_told_again_ends_no_doubt(kraken: FakeKraken, sink: MemorySink, start: Start) -> None:
@@ -223,8 +238,10 @@ async def test_where_no_second_connection_can_be_had_the_first_one_goes_on_to_it
 
 
 async def test_what_is_no_trade_to_us_is_counted_by_kind(kraken: FakeKraken, sink: MemorySink, start: Start) -> None:
+    told_once = iter([Page(ignored={"tradeVolumeOnly": 2})])
+
     def left_out(instrument: str, span: Span) -> Walk:
-        yield Page(ignored={"tradeVolumeOnly": 2})
+        yield from told_once
 
     at = place(kraken)
     running = start(at=replace(at, feed=replace(at.feed, history=left_out)))
@@ -233,7 +250,7 @@ async def test_what_is_no_trade_to_us_is_counted_by_kind(kraken: FakeKraken, sin
         await kraken.say(message)
     for _ in range(3):
         await kraken.say(kraken.message("ETH/USD", [(7, NOW, "1", "1", 1)]))
-    await until(lambda: running.status.messages >= 7)
+    await until(lambda: running.status.messages >= 7 and sink.dead)
     assert running.status.ignored == {"tradeVolumeOnly": 2, "heartbeat": 2, "ticker": 1, "notAskedFor": 2}
     assert [letter.reason for letter in sink.dead] == [f"{ETH}: was not asked for; more of it is not kept"]
 
@@ -315,3 +332,35 @@ async def test_a_venue_out_of_reach_is_tried_again(start: Start, kraken: FakeKra
     await until(lambda: running.status.state is State.WAITING)
     assert "out of reach" in running.status.reason
     assert not running.task.done()
+
+
+async def test_it_ends_when_asked_to_though_its_connection_is_just_breaking(
+    kraken: FakeKraken, sink: MemorySink, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = start()
+    await until(lambda: running.live.get(BTC))
+    ids = await kraken.push()
+    await until(lambda: sink.ids() == ids)
+    asked, ending, may_end = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def standing(instrument: str) -> Standing:
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await may_end.wait()
+        raise AssertionError
+
+    monkeypatch.setattr(sink, "standing", standing)
+    kraken.trade()
+    await kraken.push()
+    await asked.wait()
+    for socket in kraken.sockets:
+        socket.transport.abort()
+    await ending.wait()
+    running.task.cancel()
+    connection = next(task for task in asyncio.all_tasks() if task.get_name() == "KRAKEN 1")
+    await until(connection.cancelling)
+    may_end.set()
+    await until(running.task.done)

@@ -8,9 +8,9 @@ from typing import cast
 
 import pytest
 from tests.ingest.fakes import BOUNDS, NOW
-from websockets.asyncio.client import ClientConnection
 
 from tapeline.clock import ManualClock
+from tapeline.ingest.frames import QuickConnection
 from tapeline.ingest.socket import Received, Socket
 
 
@@ -20,17 +20,16 @@ class Endless:
     def __init__(self) -> None:
         self.read = 0
 
-    async def recv(self, *, decode: bool) -> bytes:
-        assert decode is False
+    async def messages(self) -> list[bytes]:
         self.read += 1
         await asyncio.sleep(0)
-        return b"%d" % self.read
+        return [b"%d" % self.read]
 
 
 async def test_messages_that_nobody_takes_are_not_read() -> None:
     endless = Endless()
     bounds = replace(BOUNDS, messages=10)
-    socket = Socket("test", cast(ClientConnection, endless), bounds, ManualClock(NOW))
+    socket = Socket("test", cast(QuickConnection, endless), bounds, ManualClock(NOW))
     reader = asyncio.create_task(socket.read())
     for _ in range(100):
         await asyncio.sleep(0)
@@ -43,7 +42,7 @@ async def test_messages_that_nobody_takes_are_not_read() -> None:
 
 
 async def test_silence_is_told() -> None:
-    socket = Socket("test", cast(ClientConnection, Endless()), BOUNDS, ManualClock(NOW))
+    socket = Socket("test", cast(QuickConnection, Endless()), BOUNDS, ManualClock(NOW))
     with pytest.raises(TimeoutError):
         await socket.batch(0.01)
 
@@ -52,23 +51,22 @@ class Fed:
     """A connection that has the messages it is given."""
 
     def __init__(self) -> None:
-        self.messages: asyncio.Queue[bytes] = asyncio.Queue()
+        self.queue: asyncio.Queue[bytes] = asyncio.Queue()
 
-    async def recv(self, *, decode: bool) -> bytes:
-        assert decode is False
-        return await self.messages.get()
+    async def messages(self) -> list[bytes]:
+        return [await self.queue.get()]
 
 
 async def test_messages_that_come_soon_after_a_batch_are_read_together_and_others_at_once() -> None:
     fed, loop = Fed(), asyncio.get_running_loop()
-    socket = Socket("test", cast(ClientConnection, fed), replace(BOUNDS, gather=0.2), ManualClock(NOW))
+    socket = Socket("test", cast(QuickConnection, fed), replace(BOUNDS, gather=0.2), ManualClock(NOW))
     reader = asyncio.create_task(socket.read())
     begun = loop.time()
-    fed.messages.put_nowait(b"first")
+    fed.queue.put_nowait(b"first")
     assert [one.raw for one in await socket.batch(1.0)] == [b"first"]
     assert loop.time() - begun < 0.1
-    fed.messages.put_nowait(b"second")
-    loop.call_later(0.05, fed.messages.put_nowait, b"third")
+    fed.queue.put_nowait(b"second")
+    loop.call_later(0.05, fed.queue.put_nowait, b"third")
     assert [one.raw for one in await socket.batch(1.0)] == [b"second", b"third"]
     reader.cancel()
 
@@ -80,10 +78,10 @@ class Answering(Endless):
         super().__init__()
         self.pong: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
-    async def recv(self, *, decode: bool) -> bytes:
+    async def messages(self) -> list[bytes]:
         if self.read:
             await asyncio.Event().wait()
-        return await super().recv(decode=decode)
+        return await super().messages()
 
     async def ping(self) -> asyncio.Future[float]:
         return self.pong
@@ -91,7 +89,7 @@ class Answering(Endless):
 
 async def test_only_a_pong_proves_that_all_was_heard_and_only_up_to_its_ping() -> None:
     answering, clock = Answering(), ManualClock(NOW)
-    socket = Socket("test", cast(ClientConnection, answering), BOUNDS, clock)
+    socket = Socket("test", cast(QuickConnection, answering), BOUNDS, clock)
     tasks = [asyncio.create_task(socket.ask()), asyncio.create_task(socket.read())]
     assert await socket.batch(1.0) == [Received(b"1", NOW)]
     assert socket.heard is None, "a message may have lain unread for long"
@@ -106,7 +104,7 @@ async def test_only_a_pong_proves_that_all_was_heard_and_only_up_to_its_ping() -
 
 async def test_a_pong_proves_nothing_while_messages_are_left_unread() -> None:
     answering = Answering()
-    socket = Socket("test", cast(ClientConnection, answering), replace(BOUNDS, messages=1), ManualClock(NOW))
+    socket = Socket("test", cast(QuickConnection, answering), replace(BOUNDS, messages=1), ManualClock(NOW))
     reader = asyncio.create_task(socket.read())
     for _ in range(10):
         await asyncio.sleep(0)

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from tapeline.evaluate import walk
 from tapeline.learning.fitting import fit
 from tapeline.learning.folds import WalkForward, split
 from tapeline.learning.tuning import Tuned, searches, served, tuned, variant
+from tapeline.learning.walking import Walker
 from tapeline.models.base import Model, Range, model_class
 from tapeline.models.naive import LastPrice
 from tapeline.testing.models import planted
@@ -57,10 +57,11 @@ def test_each_fold_searches_in_its_training_rows_only() -> None:
     data = planted(2, 700, r2=0.2)
     folds = split(data, WalkForward(folds=2))
     kind = tuned(Shrunk, trials=4)
-    said = list(walk(data, data.returns, folds, kind, 7))
+    walker = Walker(data, data.returns, folds, 7)
+    said = [walker.ask(kind, number).read for number in range(2)]
     data.inputs[folds[0].test.start :] *= 5
     data.returns[folds[0].test.start :] *= -9
-    again = list(walk(data, data.returns, folds, tuned(Shrunk, trials=4), 7))
+    again = [walker.ask(tuned(Shrunk, trials=4), number).read for number in range(2)]
     assert (again[0] / 5).tobytes() == said[0].tobytes() or np.allclose(again[0] / 5, said[0], rtol=1e-15)
     assert [one["rows"] for one in searches([kind])] == [fold.train.stop for fold in folds]
 

@@ -73,6 +73,14 @@ def test_quiet_data_alarms_no_more_often_than_it_was_told() -> None:
     assert alarms <= 0.05 * seeds
 
 
+def test_few_days_tell_less_of_how_far_days_lie_apart_than_as_many_stretches_of_more_days() -> None:
+    rows, as_of = quiet(5, 2)
+    detector = DriftDetector(rows, as_of, COLUMNS, block=100, resamples=10)
+    of_two = detector._between_stretches(200)
+    detector._days = 10
+    assert (of_two > 1.1 * detector._between_stretches(200)).all()
+
+
 def test_the_hour_of_the_day_is_no_drift() -> None:
     rows, as_of = quiet(2)
     rows += 3 * np.sin(2 * np.pi * (as_of % DAY) / DAY)[:, None]

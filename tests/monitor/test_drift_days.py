@@ -66,7 +66,10 @@ def test_what_is_planted_in_a_day_is_found_in_spite_of_the_days_before() -> None
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize(("reference", "newer"), [(REFERENCE, ROWS), (REFERENCE, ROWS // 3), (3 * ROWS, 3 * ROWS // 7)])
+@pytest.mark.parametrize(
+    ("reference", "newer"),
+    [(REFERENCE, ROWS), (REFERENCE, ROWS // 3), (3 * ROWS, 3 * ROWS // 7), (2 * ROWS, 2 * ROWS // 7)],
+)
 def test_days_alarm_no_more_often_than_stated(reference: int, newer: int) -> None:
     found = [drifts for seed in range(40) for drifts in checks(seed, 50, reference=reference, newer=newer)][:200]
     print(f"{alarms(found)} of {len(found)} checks of {newer} rows against {reference} alarmed; stated: 5 %")

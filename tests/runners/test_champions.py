@@ -75,7 +75,7 @@ def describe(store: MemoryStore, settings: Settings, run: Run) -> dict[str, str]
     before = next(one for one in run.training.artifacts if one.target == "return")
     data = dataset_of(model_rows(store, settings, NAME, "1m", learning_set("bars", "1m", 5 * MINUTE)), 5 * MINUTE)
     names = {}
-    for model, target in (("hmm", "regime"), ("isolation_forest", "anomaly"), ("har", "volatility")):
+    for model, target in (("hmm", "regime"), ("hmm", "trend"), ("isolation_forest", "anomaly"), ("har", "volatility")):
         kind = find_models()[model, target]
         content = fit(kind, data.for_target(target, kind.window), seed=1).dump().decode()
         made = replace(before, model=model, target=target, content=content)
@@ -172,7 +172,7 @@ def test_a_champion_that_cannot_answer_is_told_and_the_others_do(champions: Desc
     store.upsert("models", pa.Table.from_pylist([row | {"artifact": row["artifact"][:-1]}], KINDS["models"].schema))
     told: list[str] = []
     made = predict_latest(store, settings, NAME, clock=CLOCK, tell=told.append)
-    assert [getattr(one, "target", "return") for one in made] == ["return", "volatility", "anomaly"]
+    assert [getattr(one, "target", "return") for one in made] == ["return", "volatility", "trend", "anomaly"]
     (why,) = told
     assert why.startswith(f"no answer: model {names['regime']}@")
 

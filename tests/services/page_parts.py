@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 from PIL import Image
@@ -20,11 +21,26 @@ SIZES = {"desk": (1440, 900), "laptop": (1024, 768), "phone": (390, 844)}
 
 @contextmanager
 def mock(
-    scenario: str = "live", *, port: int = 0, candles: int = 3000, speed: float = 1, locked: bool = False
+    scenario: str = "live",
+    *,
+    port: int = 0,
+    candles: int = 3000,
+    speed: float = 1,
+    still: bool = False,
+    locked: bool = False,
 ) -> Iterator[str]:
-    """Run the made-up process of ``web/dev`` inside, and give its address; ``locked``: it asks for its token."""
+    """Run the made-up process of ``web/dev`` inside, and give its address.
+
+    Args:
+        scenario: what it is made up of.
+        port: where it listens, 0 for any.
+        candles: how many it has.
+        speed: how fast its time goes.
+        still: whether its time stands still instead.
+        locked: whether it asks for its token.
+    """
     options = ["--port", str(port), "--scenario", scenario, "--candles", str(candles), "--speed", str(speed)]
-    options += ["--locked"] if locked else []
+    options += [f"--{name}" for name, on in (("still", still), ("locked", locked)) if on]
     command = ["node", str(ROOT / "web/dev/mock.mjs"), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -49,15 +65,27 @@ class Sight:
 
     def wait(self, condition: str, seconds: float = 15) -> None:
         """Wait until a condition in JavaScript holds; the browser's own way to wait is refused by the page's CSP."""
-        for _ in range(int(seconds * 20)):
-            if self.page.evaluate(condition):
-                return
+        end = monotonic() + seconds
+        while not self.page.evaluate(condition):
+            assert monotonic() < end, f"not within {seconds} s: {condition}"
             self.page.wait_for_timeout(50)
-        raise AssertionError(f"not within {seconds} s: {condition}")
 
     def candles(self) -> int:
         """Return how many candles the page holds."""
         return int(self.page.locator(".chart-canvas").get_attribute("data-candles") or 0)
+
+
+class Thread:
+    """What a page's own thread uses of a core from now on, whatever else uses it meanwhile."""
+
+    def __init__(self, page: Page) -> None:
+        self._devtools = page.context.new_cdp_session(page)
+        self._devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def seconds(self) -> float:
+        """Return what it has used."""
+        found = {row["name"]: row["value"] for row in self._devtools.send("Performance.getMetrics")["metrics"]}
+        return float(found["TaskDuration"])
 
 
 @contextmanager
@@ -81,6 +109,11 @@ def seen(
         context.close()
 
 
+def drawn(sight: Sight) -> None:
+    """Wait until what is known is drawn."""
+    sight.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def difference(one: Path, other: Path) -> float:
     """Return the share of blocks of 8 x 8 pixels that differ visibly; 1 where the sizes do.
 
@@ -100,11 +133,11 @@ def _blocks(path: Path) -> Float:
 def pictured(browser: Browser, name: str, path: Path) -> None:
     """Take the picture of a state, such as ``live-desk-dark``, once all that stands still is there."""
     scenario, size, theme = name.split("-")
-    with mock(scenario) as url, seen(browser, url, size=size, theme=theme) as sight:
+    with mock(scenario, still=True) as url, seen(browser, url, size=size, theme=theme) as sight:
         sight.wait("document.fonts.status === 'loaded' && !document.querySelector('.trade').hidden")
         sight.wait("document.querySelector('.prediction-body').innerText && document.querySelector('.score').innerText")
         sight.wait("document.querySelector('.dock canvas').height > 100")
         sight.wait("document.querySelectorAll('.dock .segments button').length === 2")
         sight.wait(f"document.querySelector('{'.empty progress' if scenario == 'warming' else '.reasons li'}')")
-        sight.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        drawn(sight)
         sight.page.screenshot(path=path)

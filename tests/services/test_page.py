@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
-from tests.services.page_parts import PICTURES, ROOT, Sight, difference, mock, pictured, seen
+from tests.services.page_parts import PICTURES, ROOT, Sight, Thread, difference, drawn, mock, pictured, seen
 
 pytestmark = pytest.mark.services
 
 AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
+CANDLES = "Number(document.querySelector('.chart-canvas').dataset.candles)"
+SCORED = "Number(document.querySelector('.chart-canvas').dataset.scored)"
 LEGEND = "document.querySelector('.legend')?.innerText ?? ''"
 
 
@@ -26,21 +28,29 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
+def still() -> Iterator[str]:
+    with mock(still=True) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
 def live() -> Iterator[str]:
     with mock() as url:
         yield url
 
 
-def test_page_is_there_within_a_second_and_says_that_it_is_simulated(browser: Browser, live: str) -> None:
-    times = []
-    for _ in range(3):
-        with seen(browser, live) as sight:
-            times.append(sight.page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
-            expect(sight.page.locator(".header .simulated")).to_be_visible()
-            expect(sight.page).to_have_title(re.compile("^SIMULATED .*BTC-USD.SIM"))
-            sight.wait("document.querySelector('.reasons li') && document.querySelector('.verdict')")
-            assert sight.problems == []
-    assert min(times) < 1000
+def test_page_is_light_and_says_that_it_is_simulated(browser: Browser, live: str) -> None:
+    with seen(browser, live) as sight:
+        thread = Thread(sight.page)
+        sight.page.reload()
+        expect(sight.page.locator(".header .simulated")).to_be_visible()
+        expect(sight.page).to_have_title(re.compile("^SIMULATED .*BTC-USD.SIM"))
+        sight.wait("document.querySelector('.reasons li') && document.querySelector('.verdict')")
+        assert sight.problems == []
+        assert 0.02 < thread.seconds() < 1.0  # of a core: how long that takes is up to who else uses it
+        loaded = sight.page.evaluate("performance.getEntriesByType('resource').map((one) => one.name)")
+        assert len([one for one in loaded if "/assets/" in one]) <= 4
+        assert [one for one in loaded if not one.startswith(live)] == []
 
 
 def test_running_candle_and_tape_move_without_a_reload(browser: Browser, live: str) -> None:
@@ -90,9 +100,9 @@ def test_hours_of_updates_leave_memory_flat(browser: Browser) -> None:
 
         devtools.send("Performance.enable")
         begun = sight.candles()
-        sight.wait(f"Number(document.querySelector('.chart-canvas').dataset.candles) >= {begun + 160}", 60)
+        sight.wait(f"{CANDLES} >= {begun + 160}", 60)
         heap, nodes = held()
-        sight.wait(f"Number(document.querySelector('.chart-canvas').dataset.candles) >= {begun + 640}", 90)
+        sight.wait(f"{CANDLES} >= {begun + 640}", 90)
         later, nodes_later = held()
         assert later - heap < 4
         assert nodes_later < nodes * 1.2 + 200
@@ -100,25 +110,24 @@ def test_hours_of_updates_leave_memory_flat(browser: Browser) -> None:
 
 
 def test_a_year_of_candles_comes_as_it_is_looked_at(browser: Browser) -> None:
-    with mock(candles=525_600) as url, seen(browser, url) as sight:
+    with mock(candles=525_600, still=True) as url, seen(browser, url) as sight:
         assert sight.candles() < 2000
         chart = sight.page.locator(".chart-canvas")
         chart.focus()
-        for _ in range(60):
-            sight.page.keyboard.press("-")
-            sight.page.wait_for_timeout(250)
-            if sight.candles() >= 525_600:
-                break
-        assert sight.candles() >= 525_600
+        while (known := sight.candles()) < 525_600:
+            for _ in range(12):
+                sight.page.keyboard.press("-")
+            sight.wait(f"{CANDLES} > {known}", 60)
         sight.page.keyboard.press("Home")
-        frames = sight.page.evaluate("""() => new Promise((done) => {
-            const times = []; let last = performance.now();
-            const frame = (now) => { times.push(now - last); last = now;
+        thread = Thread(sight.page)
+        sight.page.evaluate("""() => new Promise((done) => {
+            let left = 60;
+            const frame = () => {
                 document.querySelector('.chart-canvas').dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowLeft'}));
-                times.length < 60 ? requestAnimationFrame(frame) : done(times.slice(5).sort((a, b) => a - b)); };
+                left-- ? requestAnimationFrame(frame) : done(); };
             requestAnimationFrame(frame);
         })""")
-        assert frames[len(frames) // 2] < 100
+        assert 0.0001 < thread.seconds() / 60 < 0.1
         assert sight.problems == []
 
 
@@ -247,7 +256,7 @@ def test_times_switch_between_utc_and_local(browser: Browser, live: str) -> None
 @pytest.mark.parametrize("name", PICTURES)
 def test_looks_as_in_the_documentation(browser: Browser, name: str, tmp_path: Path) -> None:
     pictured(browser, name, tmp_path / "now.png")
-    assert difference(tmp_path / "now.png", ROOT / f"docs/images/page-{name}.png") < 0.05
+    assert difference(tmp_path / "now.png", ROOT / f"docs/images/page-{name}.png") < 0.03
 
 
 def test_what_models_of_other_targets_say_stands_beside_the_prediction(browser: Browser, live: str) -> None:
@@ -260,8 +269,8 @@ def test_what_models_of_other_targets_say_stands_beside_the_prediction(browser: 
         assert "No model" not in said
 
 
-def test_band_of_regimes_follows_the_switch_of_predictions(browser: Browser, live: str) -> None:
-    with seen(browser, live) as sight:
+def test_band_of_regimes_follows_the_switch_of_predictions(browser: Browser, still: str) -> None:
+    with seen(browser, still) as sight:
         sight.wait("document.querySelectorAll('.answers dt').length === 3")
         shown, gone = (_upper_edge(sight, switched=switched) for switched in (False, True))
         assert shown != gone
@@ -272,7 +281,7 @@ def _upper_edge(sight: Sight, *, switched: bool) -> bytes:
     if switched:
         sight.page.locator("#toggle-predictions").click()
         sight.page.mouse.move(0, 0)
-    sight.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    drawn(sight)
     box = sight.page.locator(".chart-canvas").bounding_box()
     assert box is not None
     return sight.page.screenshot(clip={"x": box["x"] + 20, "y": box["y"], "width": 600, "height": 2})
@@ -282,22 +291,47 @@ def _upper_edge(sight: Sight, *, switched: bool) -> bytes:
 def test_target_that_nothing_answers_says_how_to_train_it(browser: Browser, scenario: str, missing: str) -> None:
     with mock(scenario) as url, seen(browser, url) as sight:
         sight.wait("document.querySelector('.score').innerText")
-        said = sight.text(".answers")
-        assert (f"--timeframe 1m --target {missing}" in said) if missing else not said
+        if missing:
+            expect(sight.page.locator(".answers")).to_contain_text(f"--timeframe 1m --target {missing}")
+        else:
+            assert not sight.text(".answers")
 
 
 def test_indicators_come_as_the_past_is_looked_at(browser: Browser, live: str) -> None:
-    asked: list[str] = []
     with seen(browser, live) as sight:
         sight.wait("document.querySelectorAll('.legend-indicators > span').length > 0")
-        sight.page.on("request", lambda request: asked.append(request.url))
         sight.page.locator(".chart-canvas").focus()
-        for _ in range(12):
-            sight.page.keyboard.press("PageUp")
-            sight.page.wait_for_timeout(500)
-            if any("/v1/features" in url and "&end=" in url for url in asked):
-                return
-    raise AssertionError(asked)
+        with sight.page.expect_request(lambda request: "/v1/features" in request.url and "&end=" in request.url):
+            for _ in range(12):
+                sight.page.keyboard.press("PageUp")
+
+
+def test_what_models_said_comes_as_the_past_is_looked_at(browser: Browser, still: str) -> None:
+    with seen(browser, still) as sight:
+        back = sight.page.get_by_role("button", name="Newest →")
+        sight.wait(f"{SCORED} > 50")
+        expect(back).to_be_hidden()
+        sight.page.locator(".chart-canvas").focus()
+        with sight.page.expect_request(lambda request: "/v1/predictions" in request.url and "&end=" in request.url):
+            for _ in range(14):
+                sight.page.keyboard.press("PageUp")
+        drawn(sight)
+        sight.wait(f"{SCORED} > 50")
+        shown, gone = (_upper_edge(sight, switched=switched) for switched in (False, True))
+        assert shown != gone
+        back.click()
+        expect(back).to_be_hidden()
+        sight.wait(f"{SCORED} > 50")
+        assert sight.problems == []
+
+
+@pytest.mark.parametrize("size", ["desk", "laptop"])
+def test_quality_is_told_without_a_column_cut(browser: Browser, size: str, live: str) -> None:
+    with seen(browser, live, size=size) as sight:
+        sight.page.locator("#tab-quality").click()
+        sight.wait("document.querySelector('.stored th')")
+        cut = "(() => { const all = document.querySelector('.stored'); return all.scrollWidth - all.clientWidth; })()"
+        assert sight.page.evaluate(cut) == 0
 
 
 def test_training_runs_stand_beside_the_models_with_the_decision_of_the_gate(browser: Browser, live: str) -> None:

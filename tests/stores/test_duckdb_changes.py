@@ -10,7 +10,7 @@ from tests.stored import START, TRADED
 
 from tapeline.clock import MINUTE
 from tapeline.stores import rows
-from tapeline.stores._duckdb_changes import ALL, NONE
+from tapeline.stores._duckdb_changes import ALL, MODELS, NONE
 from tapeline.stores.duckdb import DuckDBStore
 from tapeline.types import CANDLE
 
@@ -43,6 +43,18 @@ def test_the_earliest_candle_since_a_mark_is_told(store: DuckDBStore) -> None:
         assert store.changes.since(between, TRADED, "5m") == START + MINUTE
         assert store.changes.since(store.changes.mark, TRADED, "1m") == NONE
         assert store.changes.since(begun, "ETH-USD.SIM", "1m") == NONE
+
+
+def test_that_models_changed_is_told(store: DuckDBStore) -> None:
+    with store:
+        mark = store.changes.mark
+        add(store, 1)
+        assert store.changes.since(mark, *MODELS) == NONE
+        model = {"name": "a", "version": "1", "instrument": TRADED, "status": "candidate"}
+        for status in ("candidate", "champion"):
+            known = store.changes.mark
+            store.upsert("models", rows.from_dicts("models", model | {"status": status}))
+            assert store.changes.since(known, *MODELS) == ALL
 
 
 def fail(store: DuckDBStore, mark: int) -> None:

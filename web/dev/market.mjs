@@ -212,7 +212,7 @@ export function tradeRow(candles, id, at, name, late = false) {
   const next = random(id);
   const close = candles.at(-1).close;
   const price = clean(round(close * (1 + (next() - 0.5) * 0.0003), 0.1));
-  const qty = clean(round(0.0004 + next() ** 6 * 1.4, 0.0001));
+  const qty = clean(round(0.0002 + next() ** 6 * 0.03, 0.0001));
   return {
     instrument: name,
     trade_id: id,

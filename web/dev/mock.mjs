@@ -1,6 +1,8 @@
 /**
  * A made-up process for work on the page and for its tests: the page, /v1 and the stream, in scenarios.
- *   node dev/mock.mjs [--port 8788] [--scenario live|nothing|warming|degraded] [--candles 3000] [--speed 1] [--locked]
+ *   node dev/mock.mjs [--port 8788] [--scenario live|nothing|warming|degraded] [--candles 3000] [--speed 1] [--still] [--locked]
+ * Its time goes on with its beats, however late they come: what it says does not hang on how busy the machine is. With
+ * --still it stands still after twenty seconds of them, so that every page over it looks the same.
  * With --locked it asks for its token, "secret", as a process does that other machines may ask.
  * Prints its address. Everything it says is invented; it is never shipped.
  */
@@ -19,6 +21,7 @@ const { values: asked } = parseArgs({
     scenario: { type: "string", default: "live" },
     candles: { type: "string", default: "3000" },
     speed: { type: "string", default: "1" },
+    still: { type: "boolean", default: false },
     locked: { type: "boolean", default: false },
   },
 });
@@ -37,9 +40,11 @@ const NAMES = ["BTC-USD.SIM", "BTC-USDT.SIM2"];
 const scenario = asked.scenario;
 const speed = Number(asked.speed);
 const EPOCH = String(process.pid);
-const began = Date.now();
+/** How far one beat leads, ms: four of them a candle at most. */
+const ADVANCE = Math.min(250 * speed, STEP / 4);
 const BEGIN = Date.parse("2026-11-20T14:30:20Z");
-const now = () => BEGIN + (Date.now() - began) * speed;
+let time = BEGIN;
+const now = () => time;
 const count = { nothing: 0, warming: 23 }[scenario] ?? Number(asked.candles);
 const candles = walk({ count, now: BEGIN });
 const name = NAMES[0];
@@ -51,7 +56,10 @@ let seq = 0;
 function page(url, rows, key) {
   const limit = Number(url.searchParams.get("limit") ?? 1000);
   const start = Date.parse(url.searchParams.get("start") ?? "") || -Infinity;
-  const end = Number(url.searchParams.get("cursor")) || Infinity;
+  const end = Math.min(
+    Number(url.searchParams.get("cursor")) || Infinity,
+    Date.parse(url.searchParams.get("end") ?? "") || Infinity,
+  );
   const found = rows.filter((row) => key(row) >= start && key(row) < end);
   const items = found.slice(-limit);
   return { items, next: found.length > limit ? String(key(items[0])) : null };
@@ -67,6 +75,13 @@ function paged(url, make) {
 function answersAt(candle) {
   const said = answerRows(candles, candles.indexOf(candle), name);
   return troubled ? said.filter((row) => row.target !== "volatility") : said;
+}
+
+/** Answers of a third as many candles as rows are asked for: there are up to three of each. */
+function answersPage(url) {
+  url.searchParams.set("limit", String(Math.ceil(Number(url.searchParams.get("limit") ?? 1000) / 3)));
+  const { items, next } = page(url, candles, (candle) => candle.open_ms);
+  return { items: items.flatMap(answersAt), next };
 }
 
 function openGaps() {
@@ -136,18 +151,7 @@ const ROUTES = [
     /^\/v1\/predictions$/,
     (url) => (predicts ? paged(url, (index) => predictionRow(candles, index, name)) : { items: [], next: null }),
   ],
-  [
-    /^\/v1\/answers$/,
-    (url) =>
-      predicts
-        ? {
-            items: page(url, candles, (candle) => candle.open_ms)
-              .items.slice(-600)
-              .flatMap(answersAt),
-            next: null,
-          }
-        : { items: [], next: null },
-  ],
+  [/^\/v1\/answers$/, (url) => (predicts ? answersPage(url) : { items: [], next: null })],
   [/^\/v1\/predictions\/(\w+)\/explain$/, (_, id) => fixed.explanation(id, null)],
   [/^\/v1\/models$/, () => ({ items: predicts ? fixed.models(name, now()) : [], next: null })],
   [/^\/v1\/models\/(.+)\/(promote|rollback)$/, () => ({ name, version: "77b0d1e6f2", status: "champion" })],
@@ -251,11 +255,14 @@ function snapshot(socket, ask) {
   const trades = Array.from({ length: 60 }, (_, index) =>
     tradeRow(candles, index + 1, now() - (60 - index) * 420, name),
   );
-  send("trades", trades, name, socket, "snapshot");
+  send("trades", tape ?? trades, name, socket, "snapshot");
+  if (running) send("running", [candleRow(running, name, false)], name, socket, "snapshot");
   send("gaps", openGaps(), name, socket, "snapshot");
 }
 
 let running = null;
+/** The newest trades where time stands still. */
+let tape = null;
 
 /** One beat of the market: a few trades, the running candle, and at its end all that follows from it. */
 function beat(at) {
@@ -287,6 +294,7 @@ function beat(at) {
     running.volume += trade.qty;
     if (trade.side === "BUY") running.buy += trade.qty;
   }
+  tape?.push(...trades);
   send("trades", trades);
   send("running", [candleRow(running, name, false)]);
 }
@@ -305,9 +313,15 @@ function close(candle) {
   if (index >= 5) send("outcomes", [predictionRow(candles, index - 5, name)]);
 }
 
-if (count && !troubled) {
-  const step = Math.max(5, 250 / Math.max(1, speed / 12));
-  setInterval(() => beat(now()), step);
+function stepOn() {
+  time += ADVANCE;
+  beat(time);
 }
+
+if (count && !troubled && asked.still) {
+  time -= 20_000;
+  tape = [];
+  for (let beats = 0; beats < 80; beats++) stepOn();
+} else if (count && !troubled) setInterval(stepOn, ADVANCE / speed);
 setInterval(() => send("status", said()), 1000);
 server.listen(Number(asked.port), "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}`));

@@ -109,6 +109,16 @@ export function post<Answer>(path: string, body: unknown, given: string): Promis
   return call<Answer>(`/v1/${path}`, { method: "POST", headers, body: JSON.stringify(body) });
 }
 
+/** An answer that is good to have: where there is none, what is shown stays as it is. */
+export async function quietly<Value>(asked: Promise<Value> | undefined): Promise<Value | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return undefined;
+  }
+}
+
 /** All rows of a list, page by page; pages come with the newest first, rows within them in order. */
 export async function list<Row>(path: string, query: Query): Promise<Row[]> {
   const rows: Row[] = [];

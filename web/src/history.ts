@@ -3,7 +3,9 @@
 import * as api from "./api";
 import type { Book } from "./book";
 import { stepOf } from "./format";
-import { toBar, type Bar } from "./wire";
+import type { Said, Span } from "./past";
+import type { State } from "./state";
+import { toAnswer, toBar, toPrediction, type AnswerRow, type Bar, type PredictionRow } from "./wire";
 
 const FIRST = 1200;
 const LARGEST = 10_000;
@@ -65,4 +67,15 @@ export class History {
     this.cursor = page.next;
     return page.items.map(toBar);
   }
+}
+
+/** All that models said within a span; nothing where it cannot be had. */
+export async function saidIn(shown: State, { from, to }: Span): Promise<Said | undefined> {
+  const { instrument, timeframe } = shown;
+  const span = { instrument, timeframe, start: api.rfc3339(from), end: api.rfc3339(to), limit: LARGEST };
+  const [predictions, answers] = await Promise.all([
+    api.quietly(api.list<PredictionRow>("predictions", span)),
+    api.quietly(api.list<AnswerRow>("answers", span)),
+  ]);
+  return predictions && answers && { predictions: predictions.map(toPrediction), answers: answers.map(toAnswer) };
 }

@@ -2,9 +2,10 @@
 
 import * as api from "./api";
 import { Book, type Change } from "./book";
-import { History } from "./history";
+import { History, saidIn } from "./history";
+import { Past, type Span } from "./past";
 import { remember, remembered } from "./remembered";
-import { KEPT, withFollowed } from "./state";
+import { firstOf, KEPT, reachOf, saidSince, timeframeOf, withFollowed } from "./state";
 import type { Store } from "./store";
 import { Stream, type Listener, type Socket, type StreamMessage, type Timers } from "./stream";
 import {
@@ -39,16 +40,6 @@ const RETRY = 5000;
 export const MOST_FEATURES = 2000;
 const NEWEST_ANSWERS = 2000;
 
-/** An answer that is good to have: where there is none, what is shown stays as it is. */
-async function quietly<Value>(asked: Promise<Value> | undefined): Promise<Value | undefined> {
-  try {
-    return await asked;
-  } catch (error) {
-    if (!(error instanceof api.Problem)) throw error;
-    return undefined;
-  }
-}
-
 function rowsOf<Row>(data: unknown): Row[] {
   if (data === null || data === undefined) return [];
   return Array.isArray(data) ? (data as Row[]) : [data as Row];
@@ -63,6 +54,12 @@ export class Session implements Listener {
   private asking = false;
   private gapsAsked = 0;
   private retry = 0;
+  private readonly past = new Past(
+    (span) => saidIn(this.store.state, span),
+    (said) => {
+      this.store.dispatch({ kind: "past", said });
+    },
+  );
 
   constructor(
     private readonly store: Store,
@@ -97,8 +94,10 @@ export class Session implements Listener {
       this.store.dispatch({ kind: "instruments", rows });
       const known = rows.map((row) => row.instrument);
       const wanted = this.store.state.instrument ?? remembered("instrument");
-      const choice = wanted && known.includes(wanted) ? wanted : this.first(known);
-      if (choice && choice !== this.store.state.instrument) this.select(choice, this.timeframeFor(choice));
+      const { state } = this.store;
+      const choice = wanted && known.includes(wanted) ? wanted : firstOf(known, state);
+      const offered = timeframeOf(state, choice, remembered("timeframe"));
+      if (choice && choice !== state.instrument) this.select(choice, offered);
       else if (!choice) this.store.dispatch({ kind: "history", history: "ready" });
     } catch (error) {
       this.fail(error);
@@ -120,6 +119,7 @@ export class Session implements Listener {
     remember("instrument", instrument);
     remember("timeframe", timeframe);
     this.book.clear();
+    this.past.clear();
     this.canvas?.cleared();
     this.history = new History(instrument, timeframe, this.book);
     this.stream.follow({ instrument, timeframe });
@@ -156,11 +156,20 @@ export class Session implements Listener {
   async older(): Promise<boolean> {
     const history = this.history;
     const end = this.book.first?.open_ms;
-    const bars = await quietly(history?.before());
+    const bars = await api.quietly(history?.before());
     if (history !== this.history || !bars?.length) return false;
     this.merge(bars);
     void this.late(bars[0]?.open_ms, end);
     return true;
+  }
+
+  /** Ask for what models said of the past that is in sight; targets in sight may be of candles before it. */
+  async look({ from, to }: Span): Promise<void> {
+    const { history } = this;
+    const { state } = this.store;
+    if (!history) return;
+    const seen = { from: from - reachOf(state.predictions), to: to + history.step };
+    await this.past.look({ seen, known: saidSince(state), step: history.step });
   }
 
   /** Late trades of a span that is shown. */
@@ -168,7 +177,7 @@ export class Session implements Listener {
     const { instrument } = this.store.state;
     if (!instrument || start === undefined) return;
     const span = { instrument, start: api.rfc3339(start), end: end && api.rfc3339(end), limit: KEPT.late };
-    const page = await quietly(api.get<api.Page<LateRow>>("late", span));
+    const page = await api.quietly(api.get<api.Page<LateRow>>("late", span));
     if (!page || instrument !== this.store.state.instrument) return;
     this.store.dispatch({ kind: "late", rows: page.items.map((row) => toTrade({ ...row, late: true })) });
   }
@@ -177,14 +186,14 @@ export class Session implements Listener {
   private async gaps(): Promise<void> {
     const { instrument } = this.store.state;
     const turn = ++this.gapsAsked;
-    const rows = await quietly(api.list<GapRow>("gaps", { instrument }));
+    const rows = await api.quietly(api.list<GapRow>("gaps", { instrument }));
     if (rows && turn === this.gapsAsked) this.store.dispatch({ kind: "gaps", rows, snapshot: true });
   }
 
   /** Features of the past, for indicators that are looked at there; they are drawn, and not kept. */
-  async past(sets: readonly string[], start: number, end: number): Promise<void> {
+  async indicated(sets: readonly string[], start: number, end: number): Promise<void> {
     const span = { start: api.rfc3339(start), end: api.rfc3339(end), limit: MOST_FEATURES };
-    await Promise.all(sets.map((set) => quietly(this.features(set, span, false))));
+    await Promise.all(sets.map((set) => api.quietly(this.features(set, span, false))));
   }
 
   private async features(
@@ -273,18 +282,6 @@ export class Session implements Listener {
     this.store.dispatch({ kind: "status", status, now: this.timers.now() });
     const listed = new Set(this.store.state.instruments.map((row) => row.instrument));
     if (!this.asking && status.instruments.some((row) => !listed.has(row.instrument))) void this.discover();
-  }
-
-  /** The first that is followed, or else the first that is stored. */
-  private first(known: readonly string[]): string | null {
-    const followed = this.store.state.status?.instruments.map((row) => row.instrument) ?? [];
-    return followed.find((name) => known.includes(name)) ?? known[0] ?? null;
-  }
-
-  private timeframeFor(instrument: string): string {
-    const offered = this.store.state.instruments.find((row) => row.instrument === instrument)?.timeframes ?? [];
-    const wanted = remembered("timeframe");
-    return wanted && offered.includes(wanted) ? wanted : (offered[0] ?? "1m");
   }
 
   private fail(error: unknown): void {

@@ -2,6 +2,7 @@
 
 import type { InstrumentRow } from "./api";
 import type { Zone } from "./format";
+import { UNSAID, type Said } from "./past";
 import type { Link } from "./stream";
 import type { Answer, Features, GapRow, Prediction, Status, Trade } from "./wire";
 
@@ -23,6 +24,8 @@ export interface State {
   predictions: readonly Prediction[];
   /** What models of other targets said, by time. */
   answers: readonly Answer[];
+  /** What models said of the past that is looked at. */
+  past: Said;
   gaps: readonly GapRow[];
   /** The newest first. */
   trades: readonly Trade[];
@@ -42,6 +45,7 @@ export type Event =
   | { kind: "features"; rows: readonly Features[] }
   | { kind: "predictions"; rows: readonly Prediction[] }
   | { kind: "answers"; rows: readonly Answer[] }
+  | { kind: "past"; said: Said }
   | { kind: "outcomes"; rows: readonly Pick<Prediction, "id" | "outcome">[] }
   | { kind: "gaps"; rows: readonly GapRow[]; snapshot: boolean }
   | { kind: "trades"; rows: readonly Trade[]; snapshot: boolean }
@@ -66,6 +70,7 @@ export function initial(now: number, theme: Theme, zone: Zone): State {
     features: {},
     predictions: [],
     answers: [],
+    past: UNSAID,
     gaps: [],
     trades: [],
     late: [],
@@ -95,6 +100,8 @@ export function reduce(state: State, event: Event): State {
       return { ...state, predictions: withPredictions(state.predictions, event.rows) };
     case "answers":
       return { ...state, answers: withAnswers(state.answers, event.rows) };
+    case "past":
+      return { ...state, past: event.said };
     case "outcomes":
       return { ...state, predictions: withOutcomes(state.predictions, event.rows) };
     case "gaps":
@@ -114,7 +121,8 @@ export function reduce(state: State, event: Event): State {
 
 /** What belongs to one instrument and timeframe is let go with it; trades and gaps stay where only the timeframe changes. */
 function selected(state: State, instrument: string): State {
-  const fresh = { candles: 0, features: {}, predictions: [], answers: [], history: "loading" as const, problem: null };
+  const said = { features: {}, predictions: [], answers: [], past: UNSAID };
+  const fresh = { ...said, candles: 0, history: "loading" as const, problem: null };
   const same = instrument === state.instrument;
   return { ...state, ...fresh, instrument, ...(same ? {} : { trades: [], late: [], gaps: [] }) };
 }
@@ -174,6 +182,16 @@ export function newest(predictions: readonly Prediction[]): Prediction | null {
   return predictions.reduce<Prediction | null>((best, one) => (!best || one.asOf >= best.asOf ? one : best), null);
 }
 
+/** Since when all is here that models said, ms: what is kept of it begins there; all of it where nothing is. */
+export function saidSince({ predictions, answers }: State): number {
+  return Math.max(predictions[0]?.target ?? -Infinity, answers[0]?.asOf ?? -Infinity);
+}
+
+/** The longest way from a prediction to its target, ms. */
+export function reachOf(predictions: readonly Prediction[]): number {
+  return predictions.reduce((most, one) => Math.max(most, one.target - one.asOf), 0);
+}
+
 /** Whether what is shown of this instrument is simulated. */
 export function isSimulated(state: State): boolean {
   const mine = state.status?.instruments.find((row) => row.instrument === state.instrument);
@@ -185,4 +203,16 @@ export function isSimulated(state: State): boolean {
 export function withFollowed(stored: readonly InstrumentRow[], status: Status | null): InstrumentRow[] {
   const known = new Set(stored.map((row) => row.instrument));
   return [...stored, ...(status?.instruments ?? []).filter((row) => !known.has(row.instrument))];
+}
+
+/** The instrument to begin with: the first that is followed, or else the first that is stored. */
+export function firstOf(known: readonly string[], { status }: State): string | null {
+  const followed = status?.instruments.map((row) => row.instrument) ?? [];
+  return followed.find((name) => known.includes(name)) ?? known[0] ?? null;
+}
+
+/** The timeframe to begin with: the one that is wanted where it is offered, or else the first that is. */
+export function timeframeOf({ instruments }: State, instrument: string | null, wanted: string | null): string {
+  const offered = instruments.find((row) => row.instrument === instrument)?.timeframes ?? [];
+  return wanted && offered.includes(wanted) ? wanted : (offered[0] ?? "1m");
 }

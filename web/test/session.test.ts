@@ -71,6 +71,34 @@ describe("Session", () => {
     expect(store.state).toMatchObject({ instrument: NAME, history: "ready", candles: 1 });
   });
 
+  it("asks for what models said of the past that is looked at, and lets it go with the timeframe", async () => {
+    const said = { timeframe: "1m", id: "old", as_of: CANDLE.close_time, outcome: null };
+    const newest = { ...said, id: "new", as_of: "2026-01-02T00:00:00Z", target_time: "2026-01-02T00:05:00Z" };
+    const asked: URL[] = [];
+    vi.stubGlobal("fetch", (path: string) => {
+      const url = new URL(path, "http://page");
+      if (!url.searchParams.has("end")) return Promise.resolve(new Response(JSON.stringify(answer(path))));
+      asked.push(url);
+      const items = url.pathname === "/v1/predictions" ? [said] : [];
+      return Promise.resolve(new Response(JSON.stringify({ items, next: null })));
+    });
+    socket.tell({ seq: 1, channel: "predictions", instrument: NAME, data: newest });
+    const [from, to] = [Date.parse(CANDLE.open_time), Date.parse(CANDLE.close_time)];
+    await session.look({ from, to });
+    expect(store.state.past.predictions.map((one) => one.id)).toEqual(["old"]);
+    expect(store.state.predictions.map((one) => one.id)).toEqual(["new"]);
+    expect(asked.map((url) => url.pathname)).toEqual(["/v1/predictions", "/v1/answers"]);
+    for (const { searchParams: query } of asked) {
+      expect(Date.parse(query.get("start") ?? "")).toBeLessThanOrEqual(from - 5 * 60_000);
+      expect(Date.parse(query.get("end") ?? "")).toBeGreaterThan(to);
+    }
+    await session.look({ from, to });
+    expect(asked.length).toBe(2);
+    session.select(NAME, "5m");
+    expect(store.state.past.predictions).toEqual([]);
+    await settled();
+  });
+
   it("asks again for what could not be had, as soon as the process is back", async () => {
     reachable = false;
     await session.load();

@@ -30,6 +30,17 @@ _ABOUT = (
     "start is included and end is not, limit takes the newest, and next of an answer is the cursor of the page before. "
     "Errors are RFC 9457 problem documents. Streams: WebSocket /v1/stream and /ws/predictions."
 )
+_ROUTERS = (
+    inference.router,
+    stream.router,
+    owned.router,
+    writes.router,
+    v1.router,
+    runs.router,
+    market.router,
+    health.router,
+)
+"""In the order in which they are tried: what is asked most often first."""
 
 
 def create_app(
@@ -55,7 +66,6 @@ def create_app(
         UsageError: the host is not loopback, and no token is set.
     """
     check_binding(settings)
-    shared = Context(store_reader, hub, live, settings, clock or SystemClock(), owner_key)
     app = FastAPI(
         title="Tapeline",
         version=__version__,
@@ -66,32 +76,34 @@ def create_app(
         redirect_slashes=False,
     )
     rules = Rules(settings)
-    app.state.context, app.state.champions, app.state.metrics = shared, Champions(shared), Metrics(shared)
-    app.state.candle_pages = CandlePages(shared)
-    app.state.inference = Inference(shared, app.state.champions, app.state.metrics)
-    app.state.direct = Direct(rules, app.state.inference.routes, cors=bool(settings.cors))
-    for routes in (
-        inference.router,
-        stream.router,
-        owned.router,
-        writes.router,
-        v1.router,
-        runs.router,
-        market.router,
-        health.router,
-    ):  # what is asked most often first
-        app.include_router(routes)
+    _equip(app, Context(store_reader, hub, live, settings, clock or SystemClock(), owner_key), rules)
+    for router in _ROUTERS:
+        app.include_router(router)
     pages.mount(app)
     install(app)
     app.add_exception_handler(Forbidden, forbidden)
+    _protect(app, settings, rules)
+    app.openapi = partial(openapi, app)  # type: ignore[method-assign]
+    return app
+
+
+def _equip(app: FastAPI, shared: Context, rules: Rules) -> None:
+    """Put into an application what its routes work with."""
+    champions, metrics = Champions(shared), Metrics(shared)
+    answering = Inference(shared, champions, metrics)
+    app.state.context, app.state.champions, app.state.metrics = shared, champions, metrics
+    app.state.candle_pages, app.state.inference = CandlePages(shared), answering
+    app.state.direct = Direct(rules, answering.routes, cors=bool(shared.settings.cors))
+
+
+def _protect(app: FastAPI, settings: Settings, rules: Rules) -> None:
+    """Check every request before its route: the outermost is added last."""
     if settings.cors:
         headers = ["Authorization", "Content-Type", "Last-Event-ID", "If-None-Match"]
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.cors, allow_methods=["GET", "POST"], allow_headers=headers
         )
     app.add_middleware(Guard, rules=rules)
-    app.openapi = partial(openapi, app)  # type: ignore[method-assign]
-    return app
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The champions that answer requests, opened once and looked at again every second."""
+"""The champions that answer requests, opened once and looked at again when models have changed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from tapeline.api.symbols import instrument_of
 from tapeline.clock import parse_duration
 from tapeline.predict import Predictor
 from tapeline.registry import Registry
+from tapeline.stores._duckdb_changes import MODELS, NONE, Changes
 from tapeline.stores._duckdb_reader import Reader
 from tapeline.types import Timeframe
 
 _FRESH_SECONDS = 1.0
+"""How long nobody asks again whether models have changed."""
 Key = tuple[str, str]
 """Name and version of a model."""
 Asked = tuple[str, tuple[str, ...], str | None, str | None]
@@ -35,6 +37,8 @@ class Champions:
         self._shared = shared
         self._open: dict[Key, Predictor] = {}
         self._known: dict[Asked, Predictor] = {}
+        self._seen: tuple[Changes, int] | None = None
+        """What told of changes when the champions were read, and the mark of it then."""
         self._looked: float | None = None
         self._look: asyncio.Task[None] | None = None
 
@@ -47,14 +51,21 @@ class Champions:
         return list(self._open.values())
 
     def _look_again(self) -> None:
-        """Begin to look who answers now, where that was a while ago."""
+        """Begin to look who answers now, where models have changed and nobody has looked for a while."""
         now = asyncio.get_running_loop().time()
         if self._looked is None or now - self._looked > _FRESH_SECONDS:
             self._looked = now
-            self._look = asyncio.create_task(self._refresh())
+            if self._changed():
+                self._look = asyncio.create_task(self._refresh())
+
+    def _changed(self) -> bool:
+        if self._seen is None:
+            return True
+        changes, mark = self._seen
+        return changes.since(mark, *MODELS) != NONE
 
     async def _refresh(self) -> None:
-        self._open = await self._shared.read(self._opened)
+        self._open, self._seen = await self._shared.read(lambda reader: (self._opened(reader), _mark(reader)))
         self._known = {}
 
     def _opened(self, reader: Reader) -> dict[Key, Predictor]:
@@ -122,6 +133,10 @@ class Champions:
             return []
         name = instrument_of(symbol, held) if symbol not in held else symbol
         return [one for one in known if one.artifact.instrument == name]
+
+
+def _mark(reader: Reader) -> tuple[Changes, int]:
+    return reader.changes, reader.mark
 
 
 def _opened(registry: Registry, key: Key) -> Predictor | None:

@@ -91,6 +91,6 @@ def context_of(connection: HTTPConnection) -> Context:
     return found
 
 
-def context(request: Request) -> Context:
-    """Return the context of a request: a dependency of routes."""
+async def context(request: Request) -> Context:
+    """Return the context of a request: a dependency of routes, async as all are: else each took a thread."""
     return context_of(request)

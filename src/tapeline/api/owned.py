@@ -18,7 +18,7 @@ from tapeline.stores._duckdb_reader import Reader
 _ARROW = "application/vnd.apache.arrow.stream"
 
 
-def holds_key(request: Request) -> None:
+async def holds_key(request: Request) -> None:
     """Refuse who does not hold the owner's key: a dependency.
 
     Raises:

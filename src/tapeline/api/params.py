@@ -75,13 +75,7 @@ class Span:
     """The rows asked for: those in [start, end), the last ``limit`` of them, before the place of ``cursor``."""
 
     def __init__(
-        self,
-        start: Annotated[Time, Query(description="First instant, RFC 3339.")] = None,
-        end: Annotated[Time, Query(description="The instant after the last, RFC 3339.")] = None,
-        limit: Annotated[int, Query(ge=1, le=MOST_ROWS, description="How many rows at most, the newest.")] = 1000,
-        cursor: Annotated[
-            str | None, Query(max_length=512, pattern=r"^[A-Za-z0-9_-]+$", description="next of an answer.")
-        ] = None,
+        self, start: str | None = None, end: str | None = None, limit: int = 1000, cursor: str | None = None
     ) -> None:
         self.start, self.end, self.limit = instant(start), instant(end), limit
         self.place = Place.read(cursor)
@@ -100,6 +94,18 @@ class Span:
         if len(self.place.before) != 1 or not isinstance(at, int):
             raise UsageError("cursor", "is of another route", expected="the next of an answer of this route", was=at)
         return at if self.end is None else min(at, self.end)
+
+
+async def spanned(
+    start: Annotated[Time, Query(description="First instant, RFC 3339.")] = None,
+    end: Annotated[Time, Query(description="The instant after the last, RFC 3339.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_ROWS, description="How many rows at most, the newest.")] = 1000,
+    cursor: Annotated[
+        str | None, Query(max_length=512, pattern=r"^[A-Za-z0-9_-]+$", description="next of an answer.")
+    ] = None,
+) -> Span:
+    """Return the rows asked for: a dependency of routes."""
+    return Span(start, end, limit, cursor)
 
 
 def instant(text: str | None) -> int | None:

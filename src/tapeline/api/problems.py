@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from tapeline import wire
 from tapeline.api.answers import PROBLEM
@@ -54,6 +55,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(TapelineError, ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _bug)
 
 
@@ -120,6 +122,12 @@ async def _http(request: Request, error: Exception) -> Response:
     detail = f"{where}: {phrase.lower()}; see /docs"
     problem = Problem(phrase, error.status_code, detail, where=where, next_step="see /docs")
     return respond(problem, dict(error.headers or {}))
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """Answer who hung up in the middle of a body, for the form: nobody hears it, and it is no bug of ours."""
+    del request, error
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
 async def _bug(request: Request, error: Exception) -> Response:

@@ -88,7 +88,7 @@ async def forbidden(request: Request, error: Exception) -> Response:
     return respond(error.problem, headers)
 
 
-def may_write(request: Request) -> None:
+async def may_write(request: Request) -> None:
     """Refuse a write without the token: a dependency of the routes that change anything.
 
     Raises:

@@ -17,7 +17,7 @@ from websockets.frames import Frame, Opcode
 
 from tapeline import wire
 from tapeline.api.answers import problems
-from tapeline.api.context import Context, context, context_of
+from tapeline.api.context import Context, context_of
 from tapeline.api.params import known_parameters
 from tapeline.api.security import has_token
 from tapeline.errors import TapelineError, UsageError
@@ -212,7 +212,7 @@ async def sse(
     last_event_id: Annotated[str | None, Header(max_length=64)] = None,
 ) -> StreamingResponse:
     """Give the same stream as server-sent events; ``Last-Event-ID`` resumes it."""
-    hub = context(request).hub
+    hub = context_of(request).hub
     subscriber = hub.subscriber()
     epoch, _, seq = (last_event_id or "").rpartition("-")
     try:

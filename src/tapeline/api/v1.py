@@ -21,6 +21,7 @@ from tapeline.api.params import (
     Time,
     TimeframeName,
     known_parameters,
+    spanned,
 )
 from tapeline.api.status import status_of
 from tapeline.documents import Anomaly, DeadLetter, DriftReport, Instrument, LateTrade, LiveError, Model, Page, Quality
@@ -29,10 +30,10 @@ from tapeline.types import Timeframe
 router = APIRouter(prefix="/v1", tags=["v1"], dependencies=[Depends(known_parameters)])
 
 Shared = Annotated[Context, Depends(context)]
-Spanned = Annotated[Span, Depends(Span)]
+Spanned = Annotated[Span, Depends(spanned)]
 FamilyName = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_+.-]+$", max_length=64, description="Such as ridge.")]
 AnsweredTarget = Annotated[
-    Literal["direction", "direction3", "barrier", "volatility", "regime", "anomaly"],
+    Literal["direction", "direction3", "barrier", "volatility", "regime", "trend", "anomaly"],
     Query(description="What was asked."),
 ]
 

@@ -8,12 +8,14 @@ import re
 import tempfile
 from importlib import metadata
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from tapeline.config import Settings
+from tapeline.cli.invocation import Invocation
 from tapeline.coverage import coverage
-from tapeline.errors import InputError, TapelineError
+from tapeline.errors import InputError, StoreLocked, StoreUnavailable, TapelineError
 from tapeline.registry import Registry
+from tapeline.runners.owner import owner_of
 from tapeline.stores.duckdb import DuckDBStore
 from tapeline.stores.parquet import ParquetStore
 from tapeline.tape import instruments
@@ -57,20 +59,28 @@ def _version(name: str) -> str | None:
         return None
 
 
-def database(settings: Settings) -> dict[str, Any]:
-    """Return what is known of the database; ``state`` is ok, missing or unusable."""
-    found: dict[str, Any] = {"path": str(settings.db.resolve()), "state": "missing", "problem": None}
-    if not settings.db.exists():
+def database(invocation: Invocation) -> dict[str, Any]:
+    """Return what is known of the database; ``state`` is ok, missing, in use or unusable.
+
+    One that another process owns is read through it; where that cannot be had, it is in use.
+    """
+    path = invocation.settings.db
+    found: dict[str, Any] = {"path": str(path.resolve()), "state": "missing", "problem": None, "owner": None}
+    if not path.exists():
         return found
-    found["bytes"] = settings.db.stat().st_size
+    found |= {"bytes": path.stat().st_size, "owner": _owner(path)}
     try:
-        store = DuckDBStore(settings.db, read_only=True)
+        with invocation.store() as store:
+            return found | {"state": "ok"} | _content(store)
     except TapelineError as error:
-        return found | {"state": "unusable", "problem": str(error)}
-    try:
-        return found | {"state": "ok"} | _content(store)
-    finally:
-        store.close()
+        held = isinstance(error, StoreLocked) or (found["owner"] is not None and isinstance(error, StoreUnavailable))
+        return found | {"state": "in use" if held else "unusable", "problem": str(error)}
+
+
+def _owner(path: Path) -> dict[str, Any] | None:
+    """Return the process that owns a database, None where none says so."""
+    owner = owner_of(path)
+    return None if owner is None else {"pid": owner.pid, "started": owner.started, "url": owner.url}
 
 
 def _content(store: DuckDBStore) -> dict[str, Any]:
@@ -130,6 +140,8 @@ def next_steps(found: dict[str, Any]) -> list[str]:
         steps.append("no database yet: tapeline import PATH, or name another with --db")
     elif base["state"] == "unusable":
         steps.append(f"the database cannot be used: {base['problem']}")
+    elif base["state"] == "in use":
+        steps.append(f"the database cannot be looked into now: {base['problem']}")
     elif not base["instruments"]:
         steps.append("nothing imported yet: tapeline import PATH")
     steps += [

@@ -18,6 +18,8 @@ from importlib.metadata import entry_points
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from tapeline.errors import MalformedMessage
 from tapeline.exchanges.fields import reading
@@ -52,6 +54,21 @@ class Trade(NamedTuple):
     kind: str = "trade"
     snapshot: bool = False
     sequence: int | None = None
+
+
+class Columns(NamedTuple):
+    """Trades of several messages by column, in the order in which they came; ``counts``: how many each message holds.
+
+    ``ts_event`` is ns UTC, ``side`` a `Side` value.
+    """
+
+    symbol: list[str]
+    trade_id: list[int]
+    ts_event: NDArray[np.int64]
+    price: list[float]
+    qty: list[float]
+    side: list[int]
+    counts: list[int]
 
 
 class Ack(NamedTuple):
@@ -254,6 +271,8 @@ class Exchange:
         feeds: ways to get its trades live, the default one first.
         check: judges a REST response before it is read: raises `VenueBusy` where asking again (after
             ``retry_after`` seconds) may help, `VenueRefused` where it never will, and returns otherwise.
+        parse_plain: reads messages that tell new trades of the default feed and nothing else, all at once, with the
+            same outcome as ``parse`` of each; None where it is not sure of one, and ``parse`` is to say what it is.
     """
 
     venue: str
@@ -266,6 +285,7 @@ class Exchange:
     bodies: Mapping[str, frozenset[str] | int] = field(default_factory=dict)
     feeds: tuple[Feed, ...] = ()
     check: Callable[[Response], None] = lambda response: None
+    parse_plain: Callable[[Sequence[bytes]], Columns | None] = lambda messages: None
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import Annotated
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from tapeline.errors import MalformedMessage, UsageError
 
@@ -25,6 +27,8 @@ _UNREADABLE = (msgspec.DecodeError, RecursionError, ValueError)
 _NAME = re.compile(r"[A-Z0-9][A-Z0-9._:/-]*\.[A-Z0-9]+")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _SECONDS = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", re.ASCII)
+_MICRO = len("2021-04-17T16:43:37.089723Z")
+_MICROS = 1_000 * 10 ** np.arange(5, -1, -1)
 _FRACTION = re.compile(r"(?:\.(\d{1,9}))?(?:Z|\+00:00)", re.ASCII)
 
 QUOTES = tuple(
@@ -164,6 +168,30 @@ def rfc3339_ns(text: str) -> int:
     if not match:
         raise _no_time(text)
     return _whole_seconds(text[:19]) + int((match[1] or "").ljust(9, "0"))
+
+
+def rfc3339_column(texts: Sequence[str]) -> NDArray[np.int64] | None:
+    """Return ns of RFC 3339 times (at least one) that are all written to the microsecond in UTC, as `rfc3339_ns` does.
+
+    None where one is written otherwise. For a hundred times it takes a tenth as long.
+
+    Raises:
+        ValueError: one is no time.
+    """
+    written = "".join(texts).encode()
+    if len(written) != _MICRO * len(texts):
+        return None
+    table = np.frombuffer(written, np.uint8).reshape(len(texts), _MICRO)
+    digits = table[:, 20:26] - ord("0")
+    if (digits > 9).any() or (table[:, 19] != ord(".")).any() or (table[:, 26] != ord("Z")).any():
+        return None
+    seconds = np.ascontiguousarray(table[:, :19]).view("S19").ravel()
+    begins = np.flatnonzero(np.r_[True, seconds[1:] != seconds[:-1]])
+    whole = [_whole_seconds(text.decode()) for text in seconds[begins].tolist()]
+    if max(whole) > MAX_ID - 10**9:
+        return None
+    stamps: NDArray[np.int64] = np.repeat(np.array(whole, np.int64), np.diff(np.r_[begins, len(texts)]))
+    return stamps + digits @ _MICROS
 
 
 @lru_cache(maxsize=1 << 10)

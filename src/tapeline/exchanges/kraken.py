@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
+from typing import Literal
 
 import msgspec
 
@@ -18,6 +19,7 @@ from tapeline.errors import MalformedMessage
 from tapeline.exchanges import kraken_ohlc, kraken_trades
 from tapeline.exchanges.base import (
     Ack,
+    Columns,
     Event,
     Exchange,
     Feed,
@@ -36,6 +38,7 @@ from tapeline.exchanges.fields import (
     number_text,
     pair_of,
     reading,
+    rfc3339_column,
     rfc3339_ns,
     seconds_ns,
     side_of,
@@ -63,6 +66,21 @@ class _WsTrade(msgspec.Struct):
     qty: msgspec.Raw
     trade_id: Number
     timestamp: str
+
+
+class _PlainTrade(msgspec.Struct, gc=False):
+    symbol: str
+    side: Literal["buy", "sell"]
+    price: float
+    qty: float
+    trade_id: Number
+    timestamp: str
+
+
+class _PlainMessage(msgspec.Struct, gc=False):
+    channel: Literal["trade"]
+    type: Literal["update"]
+    data: list[_PlainTrade]
 
 
 class _OldWsTrade(msgspec.Struct, array_like=True):
@@ -98,6 +116,7 @@ class _Message(msgspec.Struct):
 
 _parts = msgspec.json.Decoder(list[msgspec.Raw])
 _message = msgspec.json.Decoder(_Message)
+_plain_message = msgspec.json.Decoder(_PlainMessage)
 _ws_trades = msgspec.json.Decoder(list[_WsTrade])
 _old_ws_trades = msgspec.json.Decoder(list[_OldWsTrade])
 _text = msgspec.json.Decoder(str)
@@ -123,6 +142,31 @@ def parse_message(raw: bytes, ts_init: int) -> list[Event]:
     if event is None:
         raise MalformedMessage("kraken message", "is of no known kind", raw=raw)
     return [event]
+
+
+def parse_plain(messages: Sequence[bytes]) -> Columns | None:
+    """Read messages of v2 that tell new trades, numbers bare, as nearly all are; None where one is another.
+
+    >>> parse_plain([b'{"channel":"heartbeat"}']) is None
+    True
+    """
+    try:
+        told = [_plain_message.decode(raw) for raw in messages]
+        trades = [trade for message in told for trade in message.data]
+        stamps = rfc3339_column([trade.timestamp for trade in trades]) if trades else None
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return None
+    if stamps is None:
+        return None
+    return Columns(
+        [trade.symbol for trade in trades],
+        [trade.trade_id for trade in trades],
+        stamps,
+        [trade.price for trade in trades],
+        [trade.qty for trade in trades],
+        [_SIDES[trade.side] for trade in trades],
+        [len(message.data) for message in told],
+    )
 
 
 def subscribe(instruments: Sequence[str]) -> list[bytes]:
@@ -265,4 +309,5 @@ EXCHANGE = Exchange(
     },
     feeds=(_FEED,),
     check=kraken_trades.check,
+    parse_plain=parse_plain,
 )

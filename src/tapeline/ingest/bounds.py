@@ -33,6 +33,8 @@ class Bounds:
         messages: that wait to be read; beyond it the socket is read more slowly.
         message_bytes: of one message; a larger one closes the connection.
         body_bytes: of one REST answer.
+        letters_burst: bytes of dead letters that a connection may store at once.
+        letters_rate: bytes of them a second beyond; what is more is counted, and not kept.
         held: live trades of an instrument that wait while older ones are fetched.
     """
 
@@ -54,6 +56,8 @@ class Bounds:
     messages: int = 4096
     message_bytes: int = 8 << 20
     body_bytes: int = 64 << 20
+    letters_burst: int = 1 << 20
+    letters_rate: float = 4096.0
     held: int = 200_000
 
     @classmethod

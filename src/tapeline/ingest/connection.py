@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import TypeVar
 
 from tapeline.clock import SECOND, Clock
 from tapeline.errors import StoreLocked, StoreUnavailable, TapelineError, UsageError, VenueBusy, VenueError
@@ -22,6 +23,7 @@ from tapeline.ingest.bounds import Backoff, Bounds
 from tapeline.ingest.heal import Healer, Live, Means
 from tapeline.ingest.holding import Holding
 from tapeline.ingest.judging import source_of
+from tapeline.ingest.letters import Letters
 from tapeline.ingest.limits import Allowance
 from tapeline.ingest.patience import Patience
 from tapeline.ingest.rest import Rest
@@ -35,6 +37,7 @@ from tapeline.types import DeadLetter
 _PASSES = (VenueBusy, StoreUnavailable, StoreLocked)
 _ENDS = (VenueError, UsageError, StoreUnavailable, StoreLocked)
 
+Answer = TypeVar("Answer")
 Follow = Callable[[Session], Coroutine[object, object, None]]
 
 
@@ -66,13 +69,13 @@ class Connection:
         status = Status(place.venue, place.feed.name, number, since=clock.now(), instruments=tuple(instruments))
         holding, walking = Holding(shared.sink, bounds.held), Walking(place, shared.rest, clock)
         patience, contiguous = Patience(bounds), place.feed.contiguous
-        sieve = Sieve(status.notes, round(bounds.max_ahead * SECOND))
+        sieve, letters = Sieve(status.notes, round(bounds.max_ahead * SECOND)), Letters(bounds)
         self.status = status
         self._shared = shared
         self._where = f"{place.venue.lower()} connection {number}"
         self._backoff = Backoff(bounds.backoff, bounds.backoff_cap, random)
         self._holding = holding
-        self._tools = Tools(place, holding, status, bounds, clock, random, sieve, Skew())
+        self._tools = Tools(place, holding, status, bounds, clock, random, sieve, Skew(), letters)
         self._means = Means(
             shared.sink, walking, holding, patience, status, bounds, clock, random, shared.live, contiguous
         )
@@ -86,7 +89,7 @@ class Connection:
         """
         while True:
             began = _now()
-            trouble = await self._attempt()
+            trouble = await _apart(self._attempt())
             self._lost()
             if not isinstance(trouble, _PASSES):
                 self._enter(State.STOPPED, str(trouble))
@@ -142,7 +145,7 @@ class Connection:
         while True:
             await self._shared.connects.take()
             try:
-                await self._over_a_socket(healer, tasks, lambda session: session.take_over(before))
+                await _apart(self._over_a_socket(healer, tasks, lambda session: session.take_over(before)))
             except* VenueError:
                 if before.left:
                     raise
@@ -174,6 +177,13 @@ def _first(group: BaseExceptionGroup[TapelineError]) -> TapelineError:
     """Return the first error of a group of groups."""
     one = group.exceptions[0]
     return _first(one) if isinstance(one, BaseExceptionGroup) else one
+
+
+async def _apart(work: Coroutine[object, object, Answer]) -> Answer:
+    """Do work in a task of its own: a group of tasks in it that fails just then would forget that we are to end."""
+    task = asyncio.create_task(work)
+    await asyncio.gather(task, return_exceptions=True)
+    return task.result()
 
 
 def _now() -> float:

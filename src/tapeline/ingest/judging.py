@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tapeline.clock import parse_duration
 from tapeline.errors import MalformedMessage
-from tapeline.exchanges.base import Bar, RawTrade
+from tapeline.exchanges.base import Bar, Columns, RawTrade
 from tapeline.ingest.base import Place
 from tapeline.recordings.base import ImportedCandles
 from tapeline.recordings.candle_rows import CandleRows, judge_candles
@@ -54,6 +54,23 @@ def judge(
         for row, reason in sorted(verdict.reasons.items())
     ]
     return frames, letters
+
+
+def judge_plain(instruments: Sequence[str], trades: Columns, ts_init: Sequence[int]) -> list[Frame] | None:
+    """Judge trades as `judge` does; None where it would refuse one, and is to say which and why.
+
+    Args:
+        instruments: ours, of each trade.
+        trades: as the venue wrote them.
+        ts_init: when we had each message, ns UTC.
+    """
+    ids, price, qty = np.array(trades.trade_id, np.int64), np.array(trades.price), np.array(trades.qty)
+    in_range = ids.min() >= 0 and ids.max() <= _LAST_ID and trades.ts_event.min() >= _FIRST_TIME
+    if not in_range or min(price.min(), qty.min()) < SMALLEST or max(price.max(), qty.max()) > LARGEST:
+        return None
+    received, side = np.repeat(np.array(ts_init, np.int64), trades.counts), np.array(trades.side, np.int8)
+    one_each, good = np.ones(len(ids), np.int32), np.ones(len(ids), np.bool_)
+    return _parted(instruments, [ids, trades.ts_event, received, price, qty, side, one_each], good)
 
 
 def _parted(instruments: Sequence[str], columns: Sequence[NDArray[Any]], good: Bool) -> list[Frame]:

@@ -8,17 +8,19 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from tapeline.clock import Clock
-from tapeline.errors import VenueBusy, VenueRefused
-from tapeline.exchanges.base import Ack
+from tapeline.errors import VenueBusy
 from tapeline.ingest.base import Delivery, Place, Source, Standing, State, Status, count_kinds
 from tapeline.ingest.bounds import Bounds
 from tapeline.ingest.heal import Healer
 from tapeline.ingest.hearing import Heard, Hearing
 from tapeline.ingest.holding import Holding
+from tapeline.ingest.letters import Letters
 from tapeline.ingest.limits import Allowance
+from tapeline.ingest.proving import Proving
 from tapeline.ingest.sieve import Sieve
 from tapeline.ingest.skew import Skew
 from tapeline.ingest.socket import Received, Socket
+from tapeline.types import DeadLetter
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Tools:
     random: Random
     sieve: Sieve
     skew: Skew
+    letters: Letters
 
 
 class Session:
@@ -53,9 +56,7 @@ class Session:
         self._healer = healer
         self._messages = Allowance(self._feed.limits.messages)
         self._hearing = Hearing(tools.place, tools.status.instruments)
-        self._unproven: set[str] = set()
-        self._authorised = self._feed.login is None
-        self._ask_again = False
+        self._proving = Proving(tools.place, tools.status, self._where)
         self._spoken = _now()
         self._is_heir = False
         self._end_told = ""
@@ -148,7 +149,7 @@ class Session:
         await self._send(self._feed.login(self._tools.place.key))
         deadline = _now() + self._tools.bounds.answer
         try:
-            while not self._authorised:
+            while not self._proving.authorised:
                 await self._read(deadline - _now())
         except TimeoutError as error:
             raise self._silent("a login", self._tools.bounds.answer) from error
@@ -158,26 +159,22 @@ class Session:
         self.enter(State.SUBSCRIBING)
         if not self._is_heir:
             self._status.refused.clear()
-        self._unproven = set(self._status.instruments) - set(self._status.refused)
-        while self._unproven:
-            names = [self._tools.place.theirs(name) for name in self._status.instruments if name in self._unproven]
-            for message in self._feed.subscribe(names):
+        self._proving.unproven = set(self._proving.accepted)
+        while self._proving.unproven:
+            for message in self._feed.subscribe(self._proving.ask()):
                 await self._send(message)
             await self._answers()
-        if len(self._status.refused) == len(self._status.instruments):
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in self._status.refused.items())
-            raise VenueRefused(self._where, f"every instrument was refused ({reasons})", next_step="name others")
+        self._proving.check()
 
     async def _answers(self) -> None:
-        deadline = _now() + self._tools.bounds.answer
-        self._ask_again = False
+        seconds = self._tools.bounds.answer
+        deadline = _now() + seconds
         try:
-            while self._unproven and not self._ask_again:
+            while self._proving.unproven and not self._proving.ask_again:
                 await self._read(deadline - _now())
         except TimeoutError as error:
-            if len(self._unproven) + len(self._status.refused) == len(self._status.instruments):
-                raise self._silent("a subscription", self._tools.bounds.answer) from error
-            self._refuse(set(self._unproven), f"no answer in {self._tools.bounds.answer:g} s")
+            if not self._proving.silent(seconds):
+                raise self._silent("a subscription", seconds) from error
 
     async def _follow_on(self) -> None:
         self._healer.rested = self._show
@@ -193,8 +190,7 @@ class Session:
             self.enter(State.STALE, f"silent for {self._feed.silence:g} s")
             raise self._silent("anything", self._feed.silence) from error
         if self._socket.heard is not None:
-            names = [name for name in self._status.instruments if name not in self._status.refused]
-            self._healer.heard(names, self._tools.clock.now() - self._socket.heard)
+            self._healer.heard(self._proving.accepted, self._tools.clock.now() - self._socket.heard)
 
     def _silent(self, what: str, seconds: float) -> VenueBusy:
         return VenueBusy(self._where, f"did not answer {what} in {seconds:g} s", next_step="reconnecting")
@@ -212,12 +208,19 @@ class Session:
             await self._take(received)
 
     async def _take(self, received: Sequence[Received]) -> None:
+        self._status.messages += len(received)
+        self._status.last_message = received[-1].ts_init
+        if (plain := self._hearing.plain(received)) is not None:
+            frames = plain.frames
+            self._count_trades(sum(map(len, frames)), max(int(frame.ts_event.max()) for frame in frames))
+            await self._deliver(plain)
+            return
         heard = self._hearing.hear(received)
-        self._count(received, heard)
+        self._count(heard)
         for delivery in self._hearing.deliveries(heard, received[0].ts_init):
             await self._deliver(delivery)
         for ack in heard.acks:
-            self._answered(ack)
+            self._proving.answered(ack)
         if heard.lost:
             self._doubt()
         if heard.goodbye:
@@ -233,8 +236,7 @@ class Session:
         """Pass trades on, then look at what their ids tell."""
         frames, letters, plain = [], list(delivery.dead), {}
         for frame in delivery.frames:
-            self._unproven.discard(frame.instrument)
-            self._status.refused.pop(frame.instrument, None)
+            self._proving.traded(frame.instrument)
             good, dead, gap = self._tools.sieve.sift(frame) if self._feed.contiguous else (frame, [], False)
             letters += dead
             plain[frame.instrument] = not gap
@@ -242,7 +244,8 @@ class Session:
                 frames.append(good)
                 if delivery.source is Source.LIVE:
                     self._tools.skew.take(good)
-        full = await self._tools.holding.take(replace(delivery, frames=tuple(frames), dead=tuple(letters)))
+        kept = self._kept(letters) if letters else []
+        full = await self._tools.holding.take(replace(delivery, frames=tuple(frames), dead=tuple(kept)))
         for name in full:
             self._status.notes[name] = "too many live trades came while the past was fetched: they came first"
         self._status.skew = self._tools.skew.value
@@ -251,48 +254,27 @@ class Session:
         if letters:
             self._doubt()
 
-    def _doubt(self) -> None:
-        self._healer.doubt(name for name in self._status.instruments if name not in self._status.refused)
+    def _kept(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+        """Return the dead letters for which there is room, and count the others."""
+        kept = self._tools.letters.keep(letters, _now())
+        if len(kept) < len(letters):
+            count_kinds(self._status.ignored, {"deadLetterNotKept": len(letters) - len(kept)})
+        return kept
 
-    def _count(self, received: Sequence[Received], heard: Heard) -> None:
+    def _doubt(self) -> None:
+        self._healer.doubt(self._proving.accepted)
+
+    def _count(self, heard: Heard) -> None:
         status = self._status
-        status.messages += len(received)
         status.malformed += heard.malformed
         status.lost_messages += heard.lost
         count_kinds(status.ignored, heard.ignored)
-        status.last_message = received[-1].ts_init
         if heard.trades:
-            status.trades += len(heard.trades)
-            status.last_trade = max(trade.raw.ts_event for trade in heard.trades)
+            self._count_trades(len(heard.trades), max(trade.raw.ts_event for trade in heard.trades))
 
-    def _answered(self, ack: Ack) -> None:
-        """Take the answer to a login or a subscription."""
-        exchange, place = self._tools.place.exchange, self._tools.place
-        named = [place.ours(name) for symbol in ack.symbols if (name := exchange.instrument(symbol))]
-        if ack.request == "auth":
-            if not ack.accepted:
-                raise VenueRefused(self._where, f"the venue refused us ({ack.reason})", next_step="check the key")
-            self._authorised = True
-        elif ack.request == "unsubscribe":
-            return
-        elif ack.accepted:
-            self._unproven -= set(named) if ack.symbols else self._unproven
-        else:
-            self._refused(ack, named)
-
-    def _refused(self, ack: Ack, named: Sequence[str]) -> None:
-        """Part the refused instruments from the others, which are asked for again where all were refused at once."""
-        symbol = self._tools.place.exchange.symbol
-        told = list(named) or [
-            name for name in sorted(self._unproven) if symbol(self._tools.place.theirs(name)) in ack.reason
-        ]
-        self._ask_again = not named and bool(told)
-        self._refuse(told or self._unproven, ack.reason or "refused without a reason")
-
-    def _refuse(self, names: Sequence[str] | set[str], reason: str) -> None:
-        refused = [name for name in names if name in self._status.instruments]
-        self._status.refused.update(dict.fromkeys(refused, reason))
-        self._unproven -= set(refused)
+    def _count_trades(self, count: int, newest: int) -> None:
+        self._status.trades += count
+        self._status.last_trade = newest
 
 
 def enter(status: Status, state: State, reason: str, now: int) -> None:

@@ -105,7 +105,7 @@ class Sieve:
                 yield off, f"id: expected one that can follow {mark.newest}"
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _newest_of_next(ids: Any, ts_event: Any, ts_init: Any, newest_id: int, earliest: int, ahead: int) -> int:
     """Return the newest instant of trades whose ids and times are those of the next ones, -1 of others."""
     newest = -1

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from tapeline.clock import Clock
 from tapeline.errors import VenueBusy, VenueRefused
 from tapeline.ingest.bounds import Bounds
+from tapeline.ingest.frames import QuickConnection
 
 _QUEUE = 256
 _TOO_BIG = 1009
@@ -37,7 +38,7 @@ class Socket:
         heard: the last `batch` ended with all that the venue had said by then, ns UTC; None: that is not known.
     """
 
-    def __init__(self, where: str, connection: ClientConnection, bounds: Bounds, clock: Clock) -> None:
+    def __init__(self, where: str, connection: QuickConnection, bounds: Bounds, clock: Clock) -> None:
         self.oversized = False
         self.heard: int | None = None
         self._where = where
@@ -56,8 +57,9 @@ class Socket:
         """Take messages off the connection until it ends."""
         try:
             while True:
-                raw = await self._connection.recv(decode=False)
-                self._waiting.append(Received(raw, self._clock.now()))
+                messages = await self._connection.messages()
+                now = self._clock.now()
+                self._waiting += [Received(raw, now) for raw in messages]
                 self._changed.set()
                 if len(self._waiting) >= self._bounds.messages:
                     self._emptied.clear()
@@ -132,11 +134,18 @@ async def open_socket(where: str, url: str, bounds: Bounds, clock: Clock) -> Asy
         await asyncio.gather(reader, connection.wait_closed(), return_exceptions=True)
 
 
-async def _connect(where: str, url: str, bounds: Bounds) -> ClientConnection:
+async def _connect(where: str, url: str, bounds: Bounds) -> QuickConnection:
     try:
-        return await connect(
-            url, open_timeout=bounds.open, max_size=bounds.message_bytes, max_queue=_QUEUE, compression=None
+        connection = await connect(
+            url,
+            open_timeout=bounds.open,
+            max_size=bounds.message_bytes,
+            max_queue=_QUEUE,
+            compression=None,
+            create_connection=QuickConnection,
         )
+        assert isinstance(connection, QuickConnection)
+        return connection
     except InvalidURI as error:
         raise VenueRefused(where, f"the address {url} cannot be used", expected="ws:// or wss://", was=url) from error
     except InvalidStatus as error:

@@ -36,7 +36,7 @@ class Dataset:
         returns: the log return over the horizon (n).
         known_at: when that return was known, ns UTC (n); no outcome of the row is known later.
         excluded: how many candles were left out, by reason.
-        others: the outcomes of the targets that are not made of the return, by target.
+        others: the outcomes that are not made of the return alone, by target or by what a description is read as.
         history: all rows of the instrument, also those left out; without it, only these rows are known.
         place: where in the history each row stands (n).
     """
@@ -96,9 +96,10 @@ class Dataset:
     def for_target(self, target: str, window: int = 1) -> Dataset:
         """Return the rows whose outcome is known for a target, and before which a whole window stands.
 
-        For ``direction`` those are the rows where the price moved. A ``regime`` has no outcome, but what follows it.
+        For ``direction`` those are the rows where the price moved. A description has no outcome, but what follows it.
         """
-        known_by = "volatility" if target == "regime" and "volatility" in self.others else target
+        read_as = TARGETS[target].read_as if target in TARGETS else ""
+        known_by = read_as if read_as in self.others else target
         unknown = np.isnan(self.labels(known_by))
         short = ~unknown & (self._run_lengths() < window) if window > 1 else np.zeros(len(self), np.bool_)
         if not (unknown | short).any():

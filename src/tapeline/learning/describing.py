@@ -1,8 +1,9 @@
-"""Whether descriptions are what their names say, on held-out rows: the gate's checks of regimes and anomalies.
+"""Whether descriptions are what their names say, on held-out rows: the gate's checks of them.
 
-Regimes must last (the likeliest regime of a row is that of the row before more often than by chance) and rise: what
-follows a higher regime is more volatile. Flags must be up as often as was asked for where nothing was planted. By what
-they are compared with the best baseline is in `tapeline.learning.reading`.
+Classes must last (the likeliest class of a row is that of the row before more often than by chance) and rise: what
+follows a higher regime is more volatile, what follows a trend goes further than a walk of the same steps. Flags must be
+up as often as was asked for where nothing was planted. By what they are compared with the best baseline is in
+`tapeline.learning.reading`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import numpy as np
 from tapeline.evaluate import Evaluation
 from tapeline.learning.gate import Check
 from tapeline.learning.measures import FLAGGED, ratio
+from tapeline.learning.reading import READINGS
 from tapeline.learning.resample import Interval
-from tapeline.models.goals import floored
 from tapeline.models.targets import TARGETS
 from tapeline.types import Float
 
@@ -27,7 +28,7 @@ def described(found: Evaluation, name: str, *, level: float, rate: float) -> tup
     """Return whether a model's description is what it claims to be; nothing of targets that have outcomes."""
     if found.target == "anomaly":
         return (_flagged(found, name, level, rate),)
-    if found.target == "regime":
+    if TARGETS[found.target].read_as:
         likeliest = found.answers[name].argmax(axis=1)
         return _lasting(found, name, likeliest, level), _rising(found, name, likeliest, level)
     return ()
@@ -45,24 +46,24 @@ def _flagged(found: Evaluation, name: str, level: float, rate: float) -> Check:
 
 def _lasting(found: Evaluation, name: str, likeliest: Float, level: float) -> Check:
     same = np.concatenate(([0.0], likeliest[1:] == likeliest[:-1]))
-    shares = np.bincount(likeliest, minlength=3) / len(likeliest)
+    shares = np.bincount(likeliest) / len(likeliest)
     more = found.bootstrap.interval(same - float(shares @ shares), level)
-    told = f"{name} stays in its regime in {same.mean():.1%} of steps, by chance in {shares @ shares:.1%}"
+    told = f"{name} stays in its {found.target} in {same.mean():.1%} of steps, by chance in {shares @ shares:.1%}"
     return Check("persistent", more.low > 0, told)
 
 
 def _rising(found: Evaluation, name: str, likeliest: Float, level: float) -> Check:
-    """Compare the logarithms of the volatility that followed each regime with that of the next lower one."""
-    logs, names = np.log(floored(found.labels)), TARGETS["regime"].classes
-    seen = [regime for regime in range(len(names)) if (likeliest == regime).any()]
+    """Compare the level of what followed each class with that of the next lower one."""
+    asked = TARGETS[found.target]
+    reading, names = READINGS[asked.read_as], asked.classes
+    seen = [place for place in range(len(names)) if (likeliest == place).any()]
     if len(seen) < 2:
         return Check("ordered", False, f"{name} says {names[seen[0]]} of every held-out row: it tells nothing apart")
-    inside = np.column_stack([likeliest == regime for regime in seen]).astype(np.float64)
-    columns = np.hstack((inside * logs[:, None], inside))
+    inside = np.column_stack([likeliest == place for place in seen]).astype(np.float64)
+    columns = np.hstack((inside * reading.taken(found.labels)[:, None], inside))
 
     def steps(means: Float) -> Float:
-        level_of = ratio(*np.split(means, 2, axis=1))
-        return np.diff(level_of, axis=1)
+        return np.diff(reading.log(ratio(*np.split(means, 2, axis=1))), axis=1)
 
     values, draws = steps(columns.mean(axis=0)[None])[0], steps(found.bootstrap.means(columns))
     rises = [_around(found, value, draw, level) for value, draw in zip(values.tolist(), draws.T, strict=True)]
@@ -71,9 +72,9 @@ def _rising(found: Evaluation, name: str, likeliest: Float, level: float) -> Che
         f"{math.exp(rise.high):.2f}]"
         for low, high, rise in zip(seen, seen[1:], rises, strict=False)
     )
-    return Check("ordered", all(rise.low > 0 for rise in rises), f"volatility that followed {name}: {told}")
+    return Check("ordered", all(rise.low > 0 for rise in rises), f"{reading.what} that followed {name}: {told}")
 
 
 def _around(found: Evaluation, value: float, draws: Float, level: float) -> Interval:
-    """Return the interval of a rise; resamples in which a regime does not come say nothing of it."""
+    """Return the interval of a rise; resamples in which a class does not come say nothing of it."""
     return found.bootstrap.around(value, draws[~np.isnan(draws)], level)

@@ -51,7 +51,7 @@ def pictures(outcome: Outcome) -> Iterator[tuple[str, str]]:
             f"Calibration of {follow}: what it said, and what came",
             _svg(lambda axes: calibration(axes, found, follow)),
         )
-    if found.target != "regime":
+    if not TARGETS[found.target].read_as:
         yield (
             f"Confusion of {follow}: what it said (columns), and what came (rows)",
             _svg(lambda axes: confusion(axes, found, follow), 4.5, 4),

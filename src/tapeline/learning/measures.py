@@ -116,6 +116,7 @@ MEASURES: Mapping[str, tuple[Measure, ...]] = {
     "barrier": (_BALANCED, _CALIBRATION),
     "volatility": (_RMSE, _IC),
     "regime": (_RMSE, _IC),
+    "trend": (_IC,),
     "anomaly": (_PRECISION, _RECALL, FLAGGED),
 }
 """The measures of each target. ``r2_last_price`` is 1 - squared error / that of "the price stays"; the information

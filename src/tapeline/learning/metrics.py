@@ -5,8 +5,10 @@ The absolute error is least for the median: where prices move in ticks and half 
 is 0 whatever is known, and no forecast can ever beat "the price stays". The difference of two squared errors,
 2 r (p - q) + q^2 - p^2, has tails no heavier than those of the return r, as the forecasts p and q are bounded.
 
-For volatilities the absolute error decides: models answer with the median. For classes it is the log loss. What
-descriptions (regime, anomaly) are judged by is in `tapeline.learning.reading`.
+For volatilities the absolute error decides: models answer with the median. For classes it is the log loss. For ratios
+of variances it is QLIKE, log(p) + v / p, which is least for the mean and heeds that large ratios scatter more (Patton
+2011, Volatility forecast comparison using imperfect volatility proxies). What descriptions (regime, trend, anomaly) are
+judged by is in `tapeline.learning.reading`.
 Numbers that are no mean over rows are in `tapeline.learning.measures`.
 """
 
@@ -72,6 +74,7 @@ METRICS: Mapping[str, tuple[Metric, ...]] = {
     "barrier": _CLASSES,
     "volatility": (_ABSOLUTE, _SQUARED),
     "regime": (_ABSOLUTE, _SQUARED),
+    "trend": (Metric("qlike", lambda labels, said: np.log(said) + labels / said),),
     "anomaly": (Metric("wrong_flags", _wrong),),
 }
 """The metrics of each target that can be evaluated; the first decides the gate."""

@@ -1,4 +1,4 @@
-"""Outcomes of the targets beside the return, with the widths that suit most markets."""
+"""Outcomes of the targets beside the return, and those as which descriptions are read; widths suit most markets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Labels:
 
 
 def outcomes(candles: Records, grid: Timeframe, horizon: int, returns: Float) -> dict[str, Labels]:
-    """Return the outcomes of each target that is not made of the return alone, by target.
+    """Return the outcomes that are not made of the return alone, by target, or by what a description is read as.
 
     Args:
         candles: n records of `CANDLE` in order of time.
@@ -37,9 +37,11 @@ def outcomes(candles: Records, grid: Timeframe, horizon: int, returns: Float) ->
         returns: the log return over the horizon (n).
     """
     known_at = candles["close_time"] + horizon
+    volatility, _ = labels.volatility(candles, grid, horizon)
     spread = labels.recent_volatility(candles, grid) * np.sqrt(labels.horizon_rows(grid, horizon))
     return {
         "direction3": Labels(labels.direction3(returns, BAND * spread), known_at),
         "barrier": Labels(*labels.barrier(candles, grid, horizon, BARRIER * spread)),
-        "volatility": Labels(*labels.volatility(candles, grid, horizon)),
+        "volatility": Labels(volatility, known_at),
+        "variance_ratio": Labels(labels.variance_ratio(returns, volatility), known_at),
     }

@@ -1,13 +1,17 @@
-"""Descriptions, of which nothing tells afterwards whether they were right: by what regimes and anomalies are judged.
+"""Descriptions, of which nothing tells afterwards whether they were right: by what they are judged.
 
-A description is worth what it tells of something that can be seen. Of a **regime** that is the volatility over the
-horizon that follows: the regimes of held-out rows are read as volatilities, each regime as the geometric mean of what
-followed it in the training rows. Of an **anomaly** it is whether planted spikes are flagged, and nothing else.
+A description is worth what it tells of something that can be seen: the classes of held-out rows are read as the
+outcome that the target is `read_as`, each class as the mean of what followed it in the training rows. For a **regime**
+that is the geometric mean of volatilities, for a **trend** the mean of ratios of variances. Of an **anomaly** it is
+whether planted spikes are flagged, and nothing else.
 
 Every other target is judged by its own outcomes, as it was said.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +19,7 @@ from tapeline.learning.dataset import Dataset
 from tapeline.learning.folds import Fold
 from tapeline.models.base import Model
 from tapeline.models.goals import floored
+from tapeline.models.targets import TARGETS
 from tapeline.types import Bool, Float
 
 PLANTED = 0.02
@@ -23,12 +28,38 @@ SPIKE = 10.0
 """How large a spike is, in deviations of the input that has it."""
 _READ = 5000
 _NEVER = 1e-9
+_TINY = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How what followed a class becomes one level: ``log`` of the mean of ``taken(outcomes)`` is the level's logarithm.
+
+    Attributes:
+        what: is read, in words.
+        taken: outcomes (n) to the numbers whose mean is taken (n).
+        log: means to the logarithms of levels.
+    """
+
+    what: str
+    taken: Callable[[Float], Float]
+    log: Callable[[Float], Float]
+
+
+READINGS: Mapping[str, Reading] = {
+    "volatility": Reading("volatility", lambda outcomes: np.log(floored(outcomes)), lambda means: means),
+    "variance_ratio": Reading(
+        "variance ratio", lambda outcomes: outcomes, lambda means: np.log(np.maximum(means, _TINY))
+    ),
+}
+"""By the outcome that a target is `read_as`. The middle of volatilities is geometric; the mean of ratios of variances
+is 1 in a walk, their geometric one is nothing."""
 
 
 def judged_by(dataset: Dataset, target: str, seed: int) -> Float:
     """Return what the answers to a target are judged by (n): for anomalies 1 where a spike will be planted, else 0."""
-    if target == "regime":
-        return dataset.labels("volatility")
+    if read_as := TARGETS[target].read_as:
+        return dataset.labels(read_as)
     if target == "anomaly":
         return (np.random.default_rng(seed).random(len(dataset)) < PLANTED).astype(np.float64)
     return dataset.labels(target)
@@ -69,10 +100,11 @@ def heard(model: Model, said: Float, dataset: Dataset, outcomes: Float, fold: Fo
     """
     if model.target == "anomaly":
         return (said > 1 - rate).astype(np.float64)
-    if model.target != "regime":
+    if not (read_as := TARGETS[model.target].read_as):
         return said
+    reading = READINGS[read_as]
     some = np.unique(np.linspace(fold.train.start, fold.train.stop - 1, _READ).astype(np.int64))
-    chances, logs = model.predict(dataset.shown(type(model), some)), np.log(floored(outcomes[some]))
+    chances, taken = model.predict(dataset.shown(type(model), some)), reading.taken(outcomes[some])
     weight = chances.sum(axis=0) + _NEVER
-    meant = ((chances * logs[:, None]).sum(axis=0) + _NEVER * logs.mean()) / weight
-    return np.asarray(np.exp((said * meant).sum(axis=1)), np.float64)
+    meant = ((chances * taken[:, None]).sum(axis=0) + _NEVER * taken.mean()) / weight
+    return np.asarray(np.exp(reading.log((said * meant).sum(axis=1))), np.float64)

@@ -10,8 +10,9 @@ from tapeline.learning.checks import Limits
 from tapeline.learning.folds import WalkForward
 from tapeline.learning.gate import OBJECTIVES
 from tapeline.learning.metrics import METRICS
-from tapeline.learning.trading import UNTRADED, Costs
+from tapeline.learning.trading import Costs
 from tapeline.models.anomaly import LEAST_RATE
+from tapeline.models.targets import TARGETS
 
 ALWAYS = ("return", "direction")
 """The targets of a run beside its main one, unless it says otherwise."""
@@ -75,7 +76,7 @@ class TrainSettings:
         for name, known in (("main_target", METRICS), ("objective", OBJECTIVES)):
             if getattr(self, name) not in known:
                 raise UsageError(f"settings {name}", "is unknown", expected=" or ".join(known), was=getattr(self, name))
-        if self.objective == "trade" and self.main_target in UNTRADED:
+        if self.objective == "trade" and not TARGETS[self.main_target].sided:
             raise UsageError("settings objective", "cannot be traded", expected="another target", was=self.main_target)
         if not (math.isfinite(self.costs.round_trip) and self.costs.round_trip >= 0):
             raise UsageError("settings costs", "are no costs", expected="finite and >= 0", was=self.costs)

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from tapeline.errors import BrokenInvariant
-from tapeline.evaluate import Evaluation, evaluate, part_name, walk
+from tapeline.evaluate import Evaluation, evaluate
 from tapeline.learning.dataset import Dataset
 from tapeline.learning.folds import Fold
 from tapeline.learning.kept import InMemory, Kept
 from tapeline.learning.ordinary import Ordinary, ordinary_models
 from tapeline.learning.together import together
+from tapeline.learning.walking import Walker, part_name
 from tapeline.models.base import Model
 from tapeline.types import Float
 
@@ -75,22 +76,8 @@ def sweep(
     """
     kinds = ordinary_models(target) if models is None else list(models)
     known: Kept = InMemory() if kept is None else kept
-    names = {kind.name: [part_name(kind, number) for number in range(len(folds))] for kind in kinds}
-    missing = [kind for kind in kinds if any(known.get(name) is None for name in names[kind.name])]
-    for kind in kinds:
-        if kind not in missing:
-            progress(f"{kind.name} ({target})")
-    failed = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for done in together([partial(_tried, dataset, target, folds, kind, seed, budget) for kind in missing]):
-            kind = missing[done.place]
-            if isinstance(done.gave, str):
-                failed[kind.name] = done.gave
-            else:
-                for name, part in zip(names[kind.name], done.gave, strict=True):
-                    known.put(name, part, done.seconds / len(folds))
-            progress(f"{kind.name} ({target})")
+    walker = Walker(dataset, dataset.labels(target), folds, seed)
+    failed = _walked(walker, kinds, budget, known, lambda kind: progress(f"{kind.name} ({target})"))
     ended = [kind for kind in kinds if kind.name not in failed]
     found = evaluate(
         dataset,
@@ -103,26 +90,46 @@ def sweep(
         resamples=resamples,
         kept=known,
     )
-    why = {kind.name: failed[kind.name] for kind in kinds if kind.name in failed}
     most = {kind.name: kind.most_rows for kind in ended if issubclass(kind, Ordinary)}
-    return Sweep(found, tuple(kind.name for kind in ended), why, most)
+    return Sweep(found, tuple(kind.name for kind in ended), failed, most)
+
+
+def _walked(
+    walker: Walker, kinds: Sequence[type[Model]], budget: float, known: Kept, step: Callable[[type[Model]], None]
+) -> dict[str, str]:
+    """Keep what those say that was not kept before; return in their order why some did not end."""
+    names = {kind.name: [part_name(kind, number) for number in range(len(walker.folds))] for kind in kinds}
+    missing = [kind for kind in kinds if any(known.get(name) is None for name in names[kind.name])]
+    for kind in kinds:
+        if kind not in missing:
+            step(kind)
+    failed = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for done in together([partial(_tried, walker, kind, budget) for kind in missing]):
+            kind = missing[done.place]
+            if isinstance(done.gave, str):
+                failed[kind.name] = done.gave
+            else:
+                for name, part in zip(names[kind.name], done.gave, strict=True):
+                    known.put(name, part, done.seconds / len(walker.folds))
+            step(kind)
+    return {kind.name: failed[kind.name] for kind in kinds if kind.name in failed}
 
 
 class OutOfTime(RuntimeError):
     """The budget of a model is used up."""
 
 
-def _tried(
-    dataset: Dataset, target: str, folds: Sequence[Fold], kind: type[Model], seed: int, budget: float
-) -> list[Float] | str:
+def _tried(walker: Walker, kind: type[Model], budget: float) -> list[Float] | str:
     """Return what a model says of each fold, or why it does not."""
     begun = time.thread_time()
     parts: list[Float] = []
     try:
-        for number, fold in enumerate(folds):
+        for number in range(len(walker.folds)):
             if number and time.thread_time() - begun > budget:
-                raise OutOfTime(f"its {budget:g} s were over after fold {number} of {len(folds)}")
-            parts.extend(walk(dataset, dataset.labels(target), [fold], kind, seed))
+                raise OutOfTime(f"its {budget:g} s were over after fold {number} of {len(walker.folds)}")
+            parts.append(walker.ask(kind, number).read)
     except _FAILURES as error:
         return " ".join(f"{type(error).__name__}: {error}".split())[:160]
     return parts

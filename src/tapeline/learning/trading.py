@@ -17,11 +17,10 @@ from tapeline.clock import DAY
 from tapeline.evaluate import Evaluation
 from tapeline.learning.comparing import lags_for, long_run_variance
 from tapeline.learning.resample import BlockBootstrap, Interval
+from tapeline.models.targets import TARGETS
 from tapeline.types import Float
 
 YEAR = 365 * DAY
-UNTRADED = ("volatility", "regime", "anomaly")
-"""Targets that name no side to take."""
 _EULER = 0.5772156649015329
 _PATHS = 200
 _NOTHING = Interval(0.0, 0.0, 0.0)
@@ -122,7 +121,7 @@ def expected(evaluation: Evaluation, model: str, usual: float) -> Float:
         return said - simplest
     if evaluation.target == "direction":
         return 2 * (said - simplest) * usual
-    if evaluation.target in UNTRADED:
+    if not TARGETS[evaluation.target].sided:
         return np.zeros(len(said))
     lean = (said - simplest)[:, [0, -1]]
     return (lean[:, 1] - lean[:, 0]) * usual
@@ -160,7 +159,7 @@ def trading(
     traded = np.abs(expected(evaluation, model, market.usual)) > least
     cost, count = costs.round_trip, int(traded.sum())
     if not count:
-        return Trading(model, 0, _NOTHING, _NOTHING, cost, sided=evaluation.target not in UNTRADED)
+        return Trading(model, 0, _NOTHING, _NOTHING, cost, sided=TARGETS[evaluation.target].sided)
     gross = _scaled(_per_trade(evaluation.bootstrap, (net + cost)[traded], level), market.moved)
     after = Interval(gross.value - cost, gross.low - cost, gross.high - cost)
     overlap = evaluation.bootstrap.overlap

@@ -6,6 +6,7 @@ crosses an instrument, a gap, or a candle that is incomplete: such a row starts 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -74,9 +75,13 @@ class Stretch:
     def __len__(self) -> int:
         return len(self.as_of)
 
-    def run_lengths(self, step: int) -> Int:
-        """Return `run_lengths`, where a row is usable whose inputs are finite and whose window is complete."""
-        return run_lengths(self.as_of, self.complete & np.isfinite(self.inputs).all(axis=1), step)
+    def run_lengths(self, step: int, columns: Sequence[int] | None = None) -> Int:
+        """Return `run_lengths`, where a row is usable whose inputs are finite and whose window is complete.
+
+        ``columns`` are the inputs that have to be finite; without it all of them.
+        """
+        inputs = self.inputs if columns is None else self.inputs[:, columns]
+        return run_lengths(self.as_of, self.complete & np.isfinite(inputs).all(axis=1), step)
 
     def since(self, row: int) -> Stretch:
         """Return the rows from one on."""

@@ -90,6 +90,11 @@ class Model(ABC):
     quick: ClassVar[Mapping[str, float]] = {}
     chosen: ClassVar[Mapping[str, float]] = {}
 
+    @property
+    def reads(self) -> Sequence[int] | None:
+        """Return the places of the inputs that its answers rest on: the others may be unknown; None: all of them."""
+        return None
+
     @abstractmethod
     def fit(
         self,

@@ -1,11 +1,13 @@
 """The baseline of regimes: low, normal or high volatility by the level of late alone.
 
 It knows no chain: what came before the last 30 rows says nothing. A model of regimes that remembers must beat it.
+Trend and range have the same baseline of another level: `tapeline.models.trend`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -14,17 +16,17 @@ from tapeline.models.base import Explanation, Model, State, log_odds
 from tapeline.models.explaining import attribute, reference
 from tapeline.models.goals import softmax
 from tapeline.models.persistence import seen_lately
+from tapeline.models.targets import TARGETS
 from tapeline.types import Float
 
-_REGIMES = 3
 _PASSES = 50
 _LEAST = 1e-3
 
 
 class Mixture(Model):
-    """A mixture of three normals of the logarithm of the volatility of the last 30 rows, learnt by EM.
+    """A mixture of normals, one per class, of the logarithm of the volatility of the last 30 rows, learnt by EM.
 
-    All three have one spread, so that the higher the volatility, the likelier the higher regime, however far out.
+    All have one spread, so that the higher the volatility, the likelier the higher regime, however far out.
 
     Source: McLachlan and Peel (2000), Finite mixture models.
     """
@@ -41,6 +43,11 @@ class Mixture(Model):
         self.spread = 1.0
         self.shares: Float = np.empty(0)
 
+    @property
+    def reads(self) -> Sequence[int]:
+        """Return the place of the past return."""
+        return (self.past,)
+
     def fit(
         self,
         rows: Float,
@@ -55,9 +62,9 @@ class Mixture(Model):
         from scipy import special
 
         self.past, self.usual = past % rows.shape[-1], reference(rows)
-        level = self._level(rows)
-        self.centres = np.quantile(level, (1 / 6, 1 / 2, 5 / 6))
-        self.spread, self.shares = max(float(level.std()), _LEAST), np.full(_REGIMES, 1 / _REGIMES)
+        level, classes = self._level(rows), TARGETS[self.target].width
+        self.centres = np.quantile(level, (np.arange(classes) + 0.5) / classes)
+        self.spread, self.shares = max(float(level.std()), _LEAST), np.full(classes, 1 / classes)
         for _ in range(_PASSES):
             chances = special.softmax(self._scores(level), axis=1)
             weight = chances.sum(axis=0) + _LEAST
@@ -76,7 +83,7 @@ class Mixture(Model):
         return np.log(self.shares) - 0.5 * ((level[:, None] - self.centres) / self.spread) ** 2
 
     def predict(self, rows: Float) -> Float:
-        """Return the probability of low, normal and high volatility (n x 3)."""
+        """Return the probability of each class, the lowest first (n x classes)."""
         return softmax(self._scores(self._level(rows)))
 
     def explain(self, row: Float) -> Explanation:
@@ -101,6 +108,6 @@ class Mixture(Model):
         made.past, made.spread = int(state["past"]), float(state["spread"])
         for name in ("usual", "centres", "shares"):
             setattr(made, name, np.array(state[name], np.float64))
-        if not made.centres.shape == made.shares.shape == (_REGIMES,):
-            raise ValueError("there are not three regimes")
+        if not made.centres.shape == made.shares.shape == (TARGETS[cls.target].width,):
+            raise ValueError("there is not one centre per class")
         return made

@@ -3,12 +3,14 @@
 The return over the horizon before a row is normal with mean 0 and one standard deviation per regime; regimes follow
 each other as a Markov chain. Only the past is used: the answer is the filtered probability after the window's last row,
 begun from the shares of the regimes. Overlapping returns say the same thing several times: each counts 1 / overlap.
+Trend and range are told apart by the same chain of other numbers: `tapeline.models.trend`.
 
 Source: Rabiner (1989), A tutorial on hidden Markov models; Hamilton (1989) for regimes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -17,16 +19,16 @@ from numba import njit
 from tapeline.errors import InputError
 from tapeline.models.base import Explanation, Model, State, log_odds
 from tapeline.models.explaining import attribute, reference
+from tapeline.models.targets import TARGETS
 from tapeline.types import Float
 
-_REGIMES = 3
 _PASSES = 30
 _LEAST_CHANCE = 1e-6
 _LIMIT = 1e3
 
 
 class HiddenMarkov(Model):
-    """Three regimes learnt by expectation maximisation (Baum-Welch) on stretches of one window each."""
+    """A regime per class, learnt by expectation maximisation (Baum-Welch) on stretches of one window each."""
 
     name = "hmm"
     target = "regime"
@@ -41,6 +43,11 @@ class HiddenMarkov(Model):
         self.chain: Float = np.empty((0, 0))
         self.spread: Float = np.empty(0)
 
+    @property
+    def reads(self) -> Sequence[int]:
+        """Return the place of the past return."""
+        return (self.past,)
+
     def fit(
         self,
         rows: Float,
@@ -53,13 +60,13 @@ class HiddenMarkov(Model):
     ) -> Self:
         """Learn chain and spreads; nothing is random but the data."""
         self.past, self.counts, self.usual = past % rows.shape[-1], 1 / max(1, overlap), reference(rows)
-        whole = rows[:: self.window, :, self.past]
+        whole = self._seen(rows[:: self.window])
+        regimes = TARGETS[self.target].width
         self.unit = float(np.sqrt(np.mean(whole**2))) or 1.0
         moves = np.ascontiguousarray(np.clip(whole / self.unit, -_LIMIT, _LIMIT))
-        found = np.maximum(np.quantile(np.abs(moves), (0.2, 0.5, 0.9)), 1e-3)
-        self.spread = np.maximum.accumulate(found * np.array([1.0, 1.001, 1.002]))
-        self.shares = np.full(_REGIMES, 1 / _REGIMES)
-        self.chain = np.full((_REGIMES, _REGIMES), 0.01) + 0.97 * np.eye(_REGIMES)
+        self.spread = np.maximum.accumulate(np.maximum(self._begin(moves), 1e-3) * (1 + 1e-3 * np.arange(regimes)))
+        self.shares = np.full(regimes, 1 / regimes)
+        self.chain = np.full((regimes, regimes), 0.01) + (1 - 0.01 * regimes) * np.eye(regimes)
         for _ in range(_PASSES):
             self.shares, self.chain, spread = _improved(moves, self.shares, self.chain, self.spread, self.counts)
             self.spread = np.maximum(spread, 1e-3)
@@ -68,11 +75,19 @@ class HiddenMarkov(Model):
         self.chain = np.ascontiguousarray(self.chain[order][:, order])
         return self
 
+    def _begin(self, moves: Float) -> Float:
+        """Return the spreads from which learning begins, the least first."""
+        return np.quantile(np.abs(moves), (0.2, 0.5, 0.9))
+
+    def _seen(self, rows: Float) -> Float:
+        """Return what the chain sees of each window (n x window)."""
+        return rows[:, :, self.past]
+
     def predict(self, rows: Float) -> Float:
-        """Return the probability of low, normal and high volatility at the end of each window (n x 3)."""
+        """Return the probability of each class at the end of each window, the lowest first (n x classes)."""
         if not len(self.shares):
             raise InputError(f"model {self.name}", "has learnt nothing", expected="fit or load first", was="neither")
-        moves = np.ascontiguousarray(np.clip(rows[:, :, self.past] / self.unit, -_LIMIT, _LIMIT))
+        moves = np.ascontiguousarray(np.clip(self._seen(rows) / self.unit, -_LIMIT, _LIMIT))
         said: Float = _filtered(moves, self.shares, self.chain, self.spread, self.counts)
         return said
 
@@ -97,8 +112,9 @@ class HiddenMarkov(Model):
         made.past, made.counts, made.unit = int(state["past"]), float(state["counts"]), float(state["unit"])
         for name in ("usual", "shares", "chain", "spread"):
             setattr(made, name, np.array(state[name], np.float64))
-        if made.chain.shape != (_REGIMES, _REGIMES) or not made.shares.shape == made.spread.shape == (_REGIMES,):
-            raise ValueError("there are not three regimes")
+        regimes = TARGETS[cls.target].width
+        if made.chain.shape != (regimes, regimes) or not made.shares.shape == made.spread.shape == (regimes,):
+            raise ValueError("there is not one regime per class")
         return made
 
 

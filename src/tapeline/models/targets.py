@@ -1,7 +1,7 @@
 """Targets: what a model may be asked, and what form its answer has.
 
-The outcomes they are compared with come from `tapeline.labels`; two targets have none, as nothing tells afterwards
-what the right answer was.
+The outcomes they are compared with come from `tapeline.labels`. Descriptions have none, as nothing tells afterwards
+what the right answer was: two of them are read as something that can be seen, see `tapeline.learning.reading`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class Target:
         classes: a model says the probability of each, in this order (n x classes); without any, one number (n).
             The outcome of a row is the position of the class that came.
         supervised: whether outcomes exist.
+        read_as: the outcome as which a description is read, to be judged by what followed; empty where none is.
+        sided: whether an answer names a side to take.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Target:
     high: float = math.inf
     classes: tuple[str, ...] = ()
     supervised: bool = True
+    read_as: str = ""
+    sided: bool = True
 
     @property
     def width(self) -> int:
@@ -58,6 +62,11 @@ class Target:
         return good
 
 
+def _described(name: str, meaning: str, classes: tuple[str, ...] = (), read_as: str = "") -> Target:
+    """Return a target without outcomes; its classes rise in what it is read as."""
+    return Target(name, meaning, 0.0, 1.0, classes, supervised=False, read_as=read_as, sided=False)
+
+
 _MOVES = ("down", "flat", "up")
 
 TARGETS: Mapping[str, Target] = {
@@ -67,9 +76,10 @@ TARGETS: Mapping[str, Target] = {
         Target("direction", "probability of a rise if the price moves", 0.0, 1.0),
         Target("direction3", "probability that the return is below, inside or above the dead band", 0.0, 1.0, _MOVES),
         Target("barrier", "probability that the lower, neither or the upper barrier is met first", 0.0, 1.0, _MOVES),
-        Target("volatility", "root of the sum of squared log returns over the horizon", 0.0),
-        Target("regime", "probability of each regime at the row", 0.0, 1.0, ("low", "normal", "high"), False),
-        Target("anomaly", "share of rows in training that were less odd", 0.0, 1.0, supervised=False),
+        Target("volatility", "root of the sum of squared log returns over the horizon", 0.0, sided=False),
+        _described("regime", "probability of each volatility at the row", ("low", "normal", "high"), "volatility"),
+        _described("trend", "probability of range and trend at the row", ("range", "trend"), "variance_ratio"),
+        _described("anomaly", "share of rows in training that were less odd"),
     )
 }
 """The targets by name."""

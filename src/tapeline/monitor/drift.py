@@ -20,6 +20,7 @@ from typing import Literal
 
 import numpy as np
 
+from tapeline.clock import DAY
 from tapeline.errors import NotEnoughData, UsageError
 from tapeline.monitor.distances import counted, distances, edges_of, equal_rows, hours_of, like_hours, range_of, worth
 from tapeline.types import Float, Int
@@ -35,6 +36,8 @@ TAIL_BOUNDS = (3.0, 6.0)
 
 _STRETCHES = (3, 12)
 """How few stretches of the reference tell how far one more may lie from the others, and how many are looked at."""
+_A_DAY = 3
+"""How many stretches of one day count: what wanders from day to day is much the same within one."""
 _NONE = np.array([0.01, 0.01, 0.25])
 """PSI, distance and tail that are as good as none: a tail without any extremes tells not how heavy one may be."""
 
@@ -102,7 +105,7 @@ class DriftDetector:
             was = len(reference)
             raise NotEnoughData("drift reference", "is short", expected=f"{10 * block} rows", was=was, next_step=step)
         self.columns = tuple(columns)
-        self._hours = hours_of(as_of)
+        self._hours, self._days = hours_of(as_of), round(int(as_of[-1] - as_of[0]) / DAY)
         self._edges = [edges_of(column) for column in reference.T]
         self._bins = [
             np.searchsorted(edges, column).astype(np.int64)
@@ -179,8 +182,9 @@ class DriftDetector:
 
         Blocks miss what wanders for longer than they are, as volatility does over days. So stretches of the reference
         are each compared with the rest of it: a further one, by Student's prediction of the logarithms, exceeds this
-        with a quarter of the rate of false alarms: there are three measures, of columns that wander nearly as one. It
-        is 0 where fewer than three stretches can be compared.
+        with a quarter of the rate of false alarms: there are three measures, of columns that wander nearly as one. Few
+        days tell little of how far days lie apart, however many stretches they are cut into. It is 0 where fewer than
+        three stretches can be compared.
         """
         from scipy.stats import t as student
 
@@ -191,7 +195,8 @@ class DriftDetector:
         if len(found) < least:
             return np.zeros((len(self.columns), 3))
         logs = np.log(np.array(found) + _NONE)
-        reach = student.ppf(1 - self._false_alarms / 4, len(found) - 1) * math.sqrt(1 + 1 / len(found))
+        many = min(len(found), max(least, _A_DAY * self._days))
+        reach = student.ppf(1 - self._false_alarms / 4, many - 1) * math.sqrt(1 + 1 / many)
         bound: Float = np.exp(logs.mean(axis=0) + reach * logs.std(axis=0, ddof=1)) - _NONE
         return bound
 

@@ -111,8 +111,8 @@ def conform(kind: Kind, rows: pa.Table) -> pa.Table:
 
 def _without_nan(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_floating(column.type):
-        nan = pc.is_nan(column)
-        return pc.if_else(nan, None, column) if pc.any(nan).as_py() else column
+        unknown = column.null_count or np.isnan(column.to_numpy()).any()
+        return pc.if_else(pc.is_nan(column), None, column) if unknown else column
     if not pa.types.is_floating(column.type.value_type):
         return column
     return pa.chunked_array([_list_without_nan(chunk) for chunk in column.chunks], column.type)

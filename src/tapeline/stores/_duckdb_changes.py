@@ -1,7 +1,7 @@
 """From which candle on commits changed a series: for whoever keeps what he read of it.
 
 A series is the candles of one instrument and timeframe. What tells how they are to be read, the instrument itself and
-the layout of its state, counts as a change of all of them.
+the layout of its state, counts as a change of all of them. That models changed is told as of a series of its own.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ NONE = (1 << 63) - 1
 _REMEMBERED = 64
 _WHOLE = ""
 """Stands for all timeframes of an instrument."""
+MODELS: Series = ("models", _WHOLE)
+"""Stands for all models."""
 
 
 class Changes:
@@ -55,6 +57,8 @@ class Changes:
                 if self._layouts.get(instrument) != layout:
                     self._layouts[instrument] = layout
                     self._lower((instrument, _WHOLE), ALL)
+        elif kind == "models":
+            self._lower(MODELS, ALL)
         elif kind == "instruments":
             for instrument in rows["instrument"].to_pylist():
                 self._lower((instrument, _WHOLE), ALL)

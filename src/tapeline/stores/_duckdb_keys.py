@@ -89,6 +89,37 @@ class Keys:
         return any(self.reach(kind.name, series, low) for series, low, _ in spans)
 
 
+class Hashed:
+    """Up to when each instrument has rows of the kinds whose key is a hash.
+
+    Later rows have other keys, so that nothing need be looked up: DuckDB plans an ``INSERT OR IGNORE`` anew each time,
+    which takes as long as a small commit. What it remembers is never too early.
+
+    Args:
+        connection: to the database.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._newest: dict[str, dict[str, int]] = {}
+
+    def advance(self, kind: Kind, rows: pa.Table) -> bool:
+        """Take note of rows that are to be stored; return whether all are later than what their instruments have."""
+        assert kind.time is not None
+        newest = self._of(kind.name, columns_of(kind.name)[kind.time].stored)
+        pairs = list(zip(rows["instrument"].to_pylist(), rows[kind.time].to_pylist(), strict=True))
+        later = all(at > newest.get(name, at - 1) for name, at in pairs)
+        for name, at in pairs:
+            newest[name] = max(at, newest.get(name, at))
+        return later
+
+    def _of(self, kind: str, time: str) -> dict[str, int]:
+        if kind not in self._newest:
+            text = f"SELECT instrument, max({time}) FROM {kind} GROUP BY instrument"
+            self._newest[kind] = dict(self._connection.execute(text).fetchall())
+        return self._newest[kind]
+
+
 def distinct(kind: Kind, rows: pa.Table, *, last: bool) -> tuple[pa.Table, Spans]:
     """Return rows (at least one) with only the first (or the last) of each key, and their spans."""
     spans = _rising(kind, rows)

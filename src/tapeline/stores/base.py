@@ -25,6 +25,7 @@ class Kind:
         time: the column by which rows are asked for and removed, ns UTC.
         known_at: the column that says since when a row was known, ns UTC.
         order: the columns by which `Store.read` sorts: the key, but where that is a hash.
+        hashed: whether the key is a hash in which instrument and ``time`` are: rows that differ in these differ in it.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Kind:
     time: str | None = None
     known_at: str | None = None
     order: tuple[str, ...] = ()
+    hashed: bool = False
 
     def __post_init__(self) -> None:
         if not self.order:
@@ -153,10 +155,10 @@ KINDS: Mapping[str, Kind] = {
             _schema(feature_set=_TEXT, version=_TEXT, definition=_TEXT, columns=pa.list_(_TEXT), current=_BOOL),
             ("feature_set", "version"),
         ),
-        Kind("predictions", _schema(**_PREDICTION), ("id",), "as_of", "made_at", ("as_of", "id")),
-        Kind("answers", _schema(**_ANSWER), ("id",), "as_of", "made_at", ("as_of", "id")),
-        Kind("shadow_predictions", _schema(**_PREDICTION), ("id",), "as_of", "made_at", ("as_of", "id")),
-        Kind("shadow_answers", _schema(**_ANSWER), ("id",), "as_of", "made_at", ("as_of", "id")),
+        Kind("predictions", _schema(**_PREDICTION), ("id",), "as_of", "made_at", ("as_of", "id"), hashed=True),
+        Kind("answers", _schema(**_ANSWER), ("id",), "as_of", "made_at", ("as_of", "id"), hashed=True),
+        Kind("shadow_predictions", _schema(**_PREDICTION), ("id",), "as_of", "made_at", ("as_of", "id"), hashed=True),
+        Kind("shadow_answers", _schema(**_ANSWER), ("id",), "as_of", "made_at", ("as_of", "id"), hashed=True),
         Kind(
             "gaps",
             _schema(instrument=_TEXT, first_missing=_INT, last_missing=_INT, status=_TEXT),

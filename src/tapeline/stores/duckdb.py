@@ -24,7 +24,7 @@ from tapeline.stores._conform import SCANNED, Question, conform, kind_named, one
 from tapeline.stores._duckdb_changes import Changes
 from tapeline.stores._duckdb_checkpoints import Checkpoints
 from tapeline.stores._duckdb_errors import translated
-from tapeline.stores._duckdb_keys import Keys, Spans, distinct
+from tapeline.stores._duckdb_keys import Hashed, Keys, Spans, distinct
 from tapeline.stores._duckdb_last import Where, stretches
 from tapeline.stores._duckdb_schema import quoted
 from tapeline.stores._duckdb_sql import query
@@ -88,7 +88,7 @@ class DuckDBStore:
             self._connection = _connect(self.path, options, read_only=read_only)
             self._readers = self._connection.cursor()
         self._closed = False
-        self._keys = Keys(self._connection)
+        self._keys, self._hashed = Keys(self._connection), Hashed(self._connection)
         try:
             with translated(self._where):
                 schema.upgrade(self._connection, self._where, read_only=read_only)
@@ -161,7 +161,9 @@ class DuckDBStore:
         with self._writing(), translated(self._where):
             self.changes.note(kind, given)
             if kind not in SCANNED:
-                return self._insert(known, one_per_key(known, given, last=False), "INSERT OR IGNORE")
+                later = known.hashed and self._hashed.advance(known, given)
+                verb = "INSERT" if later else "INSERT OR IGNORE"
+                return self._insert(known, one_per_key(known, given, last=False), verb)
             fresh, spans = distinct(known, given, last=False)
             return self._insert_scanned(known, self._keys.unstored(known, fresh, spans), spans)
 
@@ -174,6 +176,8 @@ class DuckDBStore:
         with self._writing(), translated(self._where):
             self.changes.note(kind, given)
             if kind not in SCANNED:
+                if known.hashed:
+                    self._hashed.advance(known, given)
                 self._insert(known, one_per_key(known, given, last=True), "INSERT OR REPLACE")
                 return
             fresh, spans = distinct(known, given, last=True)

@@ -169,9 +169,10 @@ def from_dicts(kind: str, *rows: dict[str, Any]) -> pa.Table:
 
 def _each(texts: Sequence[str], lengths: Sequence[int]) -> pa.Array:
     """Return each text as often as its length says, one after the other."""
-    if len(texts) == 1:
-        return _same(texts[0], lengths[0])
-    return pa.array(texts).take(pa.array(np.repeat(np.arange(len(texts)), lengths)))
+    raw = [text.encode() for text in texts]
+    ends = np.cumsum(np.repeat([0, *map(len, raw)], [1, *lengths]))
+    data = b"".join(text * length for text, length in zip(raw, lengths, strict=True))
+    return pa.StringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(data))
 
 
 def _same(text: str, n: int) -> pa.Array:

@@ -5,8 +5,8 @@
     class TestMine(CandidateSuite):
         model = Mine
 
-`ModelSuite` is for baselines, `CandidateSuite` for models that have to beat them, `AnomalySuite` and `RegimeSuite` for
-the targets that have no outcomes.
+`ModelSuite` is for baselines, `CandidateSuite` for models that have to beat them, `AnomalySuite`, `RegimeSuite` and
+`TrendSuite` for the targets that have no outcomes.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def planted(
     steps = 1e-4 * draw.standard_t(tails, rows + 2 * horizon)
     sums = np.convolve(steps, np.ones(horizon), "valid")
     past, returns = sums[:rows], sums[horizon : horizon + rows]
+    walked, squares = returns, np.convolve(steps**2, np.ones(horizon), "valid")
     inputs = np.column_stack((draw.normal(size=(rows, len(_COLUMNS))), past))
     spread = 1e-4 * np.sqrt(tails / (tails - 2) * horizon)
     if r2:
@@ -62,6 +63,7 @@ def planted(
         "direction3": Labels(labels.direction3(returns, BAND * spread), as_of + span),
         "barrier": Labels(labels.direction3(returns, BARRIER * spread), as_of + span),
         "volatility": Labels(loudness, as_of + span),
+        "variance_ratio": Labels(labels.variance_ratio(walked, np.sqrt(squares[horizon:][:rows])), as_of + span),
     }
     task = ("BTC-USD.SIM", "1m", span, "planted", "0", columns, 4)
     return Dataset(*task, as_of, inputs, close, returns, as_of + span, others=others)
@@ -69,7 +71,7 @@ def planted(
 
 def suite_for(kind: type[Model]) -> type[ModelSuite]:
     """Return the suite that a model has to pass."""
-    unsupervised = {"anomaly": AnomalySuite, "regime": RegimeSuite}
+    unsupervised = {"anomaly": AnomalySuite, "regime": RegimeSuite, "trend": TrendSuite}
     if kind.target in unsupervised:
         return unsupervised[kind.target]
     return ModelSuite if kind.baseline else CandidateSuite
@@ -278,7 +280,33 @@ class AnomalySuite(ModelSuite):
         assert (model.predict(odd) > 0.99).mean() > 0.9
 
 
-class RegimeSuite(ModelSuite):
+class DescribingSuite(ModelSuite):
+    """What holds for models of the targets that are `read_as` something: what follows decides nothing."""
+
+    def test_only_the_past_is_used(self) -> None:
+        """Say the same of a row whatever comes later."""
+        target = self.model.target
+        data = self.data(16, 400)
+        model, rows = self.fitted(data), data.shown(self.model)
+        later = replace(data, inputs=np.where(np.arange(len(data))[:, None] > 150, 9.0, data.inputs), history=None)
+        assert data.as_of[0] == later.as_of[0]
+        again = later.for_target(target, self.model.window)
+        same = np.isin(data.as_of, again.as_of) & (data.as_of <= data.as_of[150])
+        changed = again.shown(self.model)[: int(same.sum())]
+        assert model.predict(changed).tobytes() == model.predict(rows[same]).tobytes()
+
+    def test_inputs_it_does_not_read_may_be_unknown(self) -> None:
+        """Say and explain the same, to the bit, where all inputs but those of `Model.reads` are NaN."""
+        data = self.data(17, 400)
+        model, rows = self.fitted(data), data.shown(self.model)[:20]
+        assert model.reads is not None
+        unknown = np.full_like(rows, np.nan)
+        unknown[..., list(model.reads)] = rows[..., list(model.reads)]
+        assert model.predict(unknown).tobytes() == model.predict(rows).tobytes()
+        assert model.explain(unknown[0]) == model.explain(rows[0])
+
+
+class RegimeSuite(DescribingSuite):
     """What holds for models of the target ``regime``."""
 
     def test_planted_regimes_are_told_apart(self) -> None:
@@ -295,13 +323,23 @@ class RegimeSuite(ModelSuite):
         assert (said[settled & (where == 0.3)].argmax(axis=1) == 0).mean() > 0.9
         assert (said[settled & (where == 1.0)].argmax(axis=1) == 1).mean() > 0.7
 
-    def test_only_the_past_is_used(self) -> None:
-        """Say the same of a row whatever comes later."""
-        data = self.data(16, 400)
-        model, rows = self.fitted(data), data.shown(self.model)
-        later = replace(data, inputs=np.where(np.arange(len(data))[:, None] > 150, 9.0, data.inputs), history=None)
-        assert data.as_of[0] == later.as_of[0]
-        again = later.for_target("regime", self.model.window)
-        same = np.isin(data.as_of, again.as_of) & (data.as_of <= data.as_of[150])
-        changed = again.shown(self.model)[: int(same.sum())]
-        assert model.predict(changed).tobytes() == model.predict(rows[same]).tobytes()
+
+class TrendSuite(DescribingSuite):
+    """What holds for models of the target ``trend``."""
+
+    def test_planted_trends_are_told_from_ranges_however_loud(self) -> None:
+        """Name the stretches whose steps follow or undo each other, in a market that is loud in half of either."""
+        horizon, rows = 3, 6000
+        place = np.arange(rows) % 2000
+        trends, loud = place >= 1000, place % 1000 >= 500
+        steps = np.random.default_rng(15).normal(size=rows + horizon - 1)
+        for row in range(1, len(steps)):
+            steps[row] += (0.8 if trends[max(0, row - horizon + 1)] else -0.8) * steps[row - 1]
+        data = planted(15, rows, horizon=horizon)
+        inputs = data.inputs.copy()
+        inputs[:, 4] = 1e-4 * np.convolve(steps, np.ones(horizon), "valid") * np.where(loud, 4.0, 1.0)
+        data = replace(data, inputs=inputs).for_target("trend", self.model.window)
+        said = self.fitted(data, slice(0, 4000)).predict(data.shown(self.model))
+        settled, where = place[-len(said) :] % 500 > 60, trends[-len(said) :]
+        assert (said[settled & where].argmax(axis=1) == 1).mean() > 0.9
+        assert (said[settled & ~where].argmax(axis=1) == 0).mean() > 0.9

@@ -39,6 +39,8 @@ _KINDS = st.sampled_from(sorted(KINDS))
 def rows_of(kind: Kind, *, max_size: int = 6) -> st.SearchStrategy[pa.Table]:
     """Draw tables of a kind whose keys often meet."""
     row = st.fixed_dictionaries({field.name: _values(kind, field) for field in kind.schema})
+    if kind.hashed:
+        row = row.map(lambda one: one | {"id": f"{one['id']} {one['instrument']} {one[kind.time]}"})
     return st.lists(row, max_size=max_size).map(lambda rows: pa.Table.from_pylist(rows, kind.schema))
 
 

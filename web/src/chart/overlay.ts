@@ -47,6 +47,11 @@ export class Overlay implements ISeriesPrimitive {
     this.requestUpdate?.();
   }
 
+  /** How many scored predictions have their target within a span. */
+  scoredIn({ from, to }: { from: number; to: number }): number {
+    return this.layers.predictions.filter((one) => one.outcome && one.target >= from && one.target <= to).length;
+  }
+
   attached(to: SeriesAttachedParameter): void {
     this.chart = to.chart;
     this.series = to.series as ISeriesApi<"Candlestick">;

@@ -129,6 +129,12 @@ export class ChartView {
     return range !== null && this.book.bars.length > 0 && range.from < range.to - range.from;
   }
 
+  /** Whether the newest candle is in sight. */
+  showsNewest(): boolean {
+    const range = this.chart.timeScale().getVisibleLogicalRange();
+    return range === null || range.to >= this.book.bars.length - 1;
+  }
+
   /** The instants at the edges of what is seen, ms. */
   visible(): { from: number; to: number } | null {
     const range = this.chart.timeScale().getVisibleRange();

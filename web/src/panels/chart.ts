@@ -4,13 +4,15 @@ import { answersTo, oddOnes, stretchesOf } from "../answers";
 import { ChartView } from "../chart/view";
 import type { Context } from "../context";
 import { h } from "../dom";
-import { compact, fixed, lengthOf, percent, short, signed, stepOf } from "../format";
-import { MOST_FEATURES, RECENT, type Canvas, type Session } from "../session";
-import { isSimulated, type State } from "../state";
+import { compact, fixed, percent, short, signed, stepOf } from "../format";
+import { together } from "../past";
+import type { Session } from "../session";
+import { isSimulated } from "../state";
 import { when } from "../store";
-import type { Bar, Features } from "../wire";
+import type { Bar } from "../wire";
 import { anomalySwitch } from "./anomalies";
-import { indicatorPicker, namesBySet, rememberedNames } from "./indicators";
+import { Drawing } from "./drawing";
+import { indicatorPicker, rememberedNames } from "./indicators";
 import { emptyState } from "./waiting";
 
 export interface ChartPanel {
@@ -28,6 +30,7 @@ export function chartPanel(context: Context): ChartPanel {
     moved: () => {
       void older();
       void canvas.reach(store.state);
+      look();
     },
     hover: (index) => {
       hovered = index;
@@ -41,6 +44,14 @@ export function chartPanel(context: Context): ChartPanel {
     while (view.nearStart() && (await session.older()));
     asking = false;
   };
+  const look = (): void => {
+    const seen = view.visible();
+    if (!seen) return;
+    void session.look(seen);
+    host.dataset["scored"] = String(view.overlay.scoredIn(seen));
+    back.hidden = view.showsNewest();
+  };
+  const back = newestButton(host, view);
   const showLegend = (): void => {
     drawLegend(legend, barAt(session, hovered), context);
     drawChosen(chosen, view, barAt(session, hovered));
@@ -64,93 +75,15 @@ export function chartPanel(context: Context): ChartPanel {
     { class: "chart", "aria-label": "Chart" },
     h("div", { class: "chart-head" }, h("div", { class: "legends" }, legend, chosen), tools),
     host,
+    back,
     emptyState(context),
   );
   store.onDraw(when(["candles", "features", "trades", "zone"], showLegend));
   store.onDraw(when(["features"], () => void canvas.reach(store.state)));
   follow(context, view, host);
+  store.onDraw(when(["candles", "predictions", "answers", "past"], look));
   keys(host, view);
   return { element, view };
-}
-
-/** Draw what the session tells, and keep the past of the indicators in step with the candles. */
-class Drawing implements Canvas {
-  private decimalsShown = false;
-  /** Since when indicators are drawn, as far as they were asked for; null: what came by itself. */
-  private from: number | null = null;
-  private asking = false;
-  private turn = 0;
-
-  constructor(
-    private readonly view: ChartView,
-    private readonly session: Session,
-  ) {}
-
-  draw(change: Parameters<Canvas["draw"]>[0], step: number): void {
-    const fresh = !this.decimalsShown;
-    this.view.draw(change, step);
-    if (fresh && this.session.book.bars.length) {
-      this.decimalsShown = true;
-      this.view.home();
-    }
-  }
-
-  drawRunning(): void {
-    this.view.drawRunning();
-  }
-
-  features(rows: readonly Features[]): void {
-    this.view.indicators.feed(rows, this.length, this.session.book.bars);
-  }
-
-  cleared(): void {
-    this.decimalsShown = false;
-    this.from = null;
-    this.turn++;
-    this.view.indicators.clear();
-    this.view.draw("all", NaN);
-  }
-
-  /** Fill newly chosen indicators: with what is here at once, and with the past in sight when it comes. */
-  fill(state: State): void {
-    for (const rows of Object.values(state.features)) this.features(rows);
-    const { last } = this.session.book;
-    this.from = last ? last.open_ms + 2 * stepOf(state.timeframe) : null;
-    void this.reach(state);
-  }
-
-  /** Fill the indicators where somebody looks: from what is drawn of them back to a screen before it. */
-  async reach(state: State): Promise<void> {
-    const { first, last } = this.session.book;
-    const sets = this.setsShown(state);
-    if (this.asking || !first || !last || !sets.length) return;
-    const step = stepOf(state.timeframe);
-    const turn = this.turn;
-    this.asking = true;
-    for (;;) {
-      const from = this.from ?? last.open_ms - RECENT * step;
-      const seen = this.view.visible();
-      if (!seen || Math.max(first.open_ms, seen.from) >= from) break;
-      if (Math.max(seen.to - seen.from, (from - seen.to) / 4) > MOST_FEATURES * step) break; // too many to draw
-      const wanted = Math.max(this.session.book.first?.open_ms ?? from, 2 * seen.from - seen.to);
-      const start = Math.max(wanted, from - (MOST_FEATURES - 2) * step);
-      await this.session.past(sets, start, from + step);
-      if (this.turn !== turn || start >= from) break;
-      this.from = start;
-    }
-    this.asking = false;
-  }
-
-  /** The sets that the indicators shown are of. */
-  private setsShown(state: State): string[] {
-    const { names } = this.view.indicators;
-    const sets = [...namesBySet(state.features)].filter(([, own]) => own.some((name) => names.includes(name)));
-    return sets.map(([set]) => set);
-  }
-
-  private get length(): number {
-    return lengthOf(this.session.timeframe);
-  }
 }
 
 function barAt({ book }: Session, index: number | null): Bar | undefined {
@@ -209,15 +142,29 @@ function predictionsSwitch(view: ChartView): HTMLElement {
   return button;
 }
 
+/** The way back to the present, while somebody looks at the past. */
+function newestButton(host: HTMLElement, view: ChartView): HTMLElement {
+  const button = h("button", { class: "newest", hidden: true, title: "Back to the newest candle (Home)" }, "Newest →");
+  button.addEventListener("click", () => {
+    view.home();
+    host.focus({ preventScroll: true });
+  });
+  return button;
+}
+
 function follow({ store, session, decimals }: Context, view: ChartView, host: HTMLElement): void {
   let shown = -1;
   let told: number | null = null;
   store.onDraw((state, before) => {
-    if (state.predictions !== before?.predictions) view.overlay.set({ predictions: state.predictions });
+    const { past } = state;
+    if (state.predictions !== before?.predictions || past !== before.past) {
+      view.overlay.set({ predictions: together(past.predictions, state.predictions) });
+    }
     const threshold = state.status?.anomaly_threshold ?? null;
-    if (state.answers !== before?.answers || threshold !== told) {
-      const regimes = stretchesOf(answersTo(state.answers, "regime"), stepOf(state.timeframe));
-      view.overlay.set({ regimes, odd: oddOnes(state.answers, (told = threshold)) });
+    if (state.answers !== before?.answers || past !== before.past || threshold !== told) {
+      const answers = together(past.answers, state.answers);
+      const regimes = stretchesOf(answersTo(answers, "regime"), stepOf(state.timeframe));
+      view.overlay.set({ regimes, odd: oddOnes(answers, (told = threshold)) });
     }
     if (state.late !== before?.late) view.overlay.set({ late: state.late });
     if (state.gaps !== before?.gaps) view.overlay.set({ gaps: state.gaps });

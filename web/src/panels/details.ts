@@ -106,6 +106,10 @@ export function processDetail({ store }: Context): HTMLElement {
   );
 }
 
+const GAP_LEVEL: Record<GapRow["status"], Level> = { open: "warn", unhealable: "bad", healed: "none" };
+/** What matters most comes first. */
+const STANDING = Object.keys(GAP_LEVEL);
+
 export function gapDetail({ store }: Context): HTMLElement {
   const { zone } = store.state;
   return asked(api.list<GapRow>("gaps", {}), (rows) =>
@@ -113,15 +117,17 @@ export function gapDetail({ store }: Context): HTMLElement {
       ? table(
           "Gaps",
           ["Instrument", "First missing#", "Last missing#", "Count#", "Status", "After#", "Before#"],
-          rows.map((gap) => [
-            gap.instrument,
-            String(gap.first_missing),
-            String(gap.last_missing),
-            compact(gap.count),
-            gap.status,
-            instant(ms(gap.from_time), "full", zone),
-            instant(ms(gap.to_time), "full", zone),
-          ]),
+          rows
+            .toSorted((one, other) => STANDING.indexOf(one.status) - STANDING.indexOf(other.status))
+            .map((gap) => [
+              gap.instrument,
+              String(gap.first_missing),
+              String(gap.last_missing),
+              compact(gap.count),
+              h("span", { class: "state", "data-level": GAP_LEVEL[gap.status] }, gap.status),
+              instant(ms(gap.from_time), "full", zone),
+              instant(ms(gap.to_time), "full", zone),
+            ]),
         )
       : empty("No gap", "Every trade id is there, where the venue counts them without holes."),
   );

@@ -52,6 +52,8 @@ export function features({ store }: Context): HTMLElement {
     canvas,
     nothing,
   );
+  const said = h("span", { class: "note" }, "robust deviations from the recent median");
+  const tools = h("div", { class: "dock-tools" }, sets, said, key(), told);
   let wanted = "market";
   let chosen = "";
   const draw = (state: State): void => {
@@ -75,6 +77,7 @@ export function features({ store }: Context): HTMLElement {
     const rows = state.features[chosen] ?? [];
     canvas.hidden = !rows.length;
     nothing.hidden = rows.length > 0;
+    tools.hidden = !rows.length;
     if (rows.length && canvas.isConnected) paint(canvas, scroll.clientWidth, rows);
   };
   const redraw = (): void => {
@@ -88,19 +91,7 @@ export function features({ store }: Context): HTMLElement {
   canvas.addEventListener("pointerleave", () => {
     setText(told, "");
   });
-  return h(
-    "div",
-    { class: "dock-body" },
-    h(
-      "div",
-      { class: "dock-tools" },
-      sets,
-      h("span", { class: "note" }, "robust deviations from the recent median"),
-      key(),
-      told,
-    ),
-    scroll,
-  );
+  return h("div", { class: "dock-body" }, tools, scroll);
 }
 
 function key(): HTMLElement {

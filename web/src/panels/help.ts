@@ -19,11 +19,14 @@ const DRAWN: readonly [string, string, string][] = [
   ["inside", "Prediction that came out", "the price ended inside its interval"],
   ["outside", "Prediction that missed", "the price ended outside its interval"],
   ["incomplete", "Incomplete candle", "trades of it are missing, or it began before we did"],
+  ["gap", "Gap", "trades are missing: amber while they may still come, red where they never will"],
   ["late", "Late trade", "it came after its candle had closed, and changed nothing"],
+  ["band", "Regime, at the upper edge", "the thicker, the more restless"],
+  ["odd", "Odd candle", "a model of anomalies calls its row odd"],
 ];
 
 export function help(): HTMLDialogElement {
-  const close = h("button", { type: "submit", class: "main" }, "Close");
+  const close = h("button", { type: "submit", class: "chief" }, "Close");
   const shortcuts = h("input", { type: "checkbox", id: "shortcuts", checked: shortcutsOn() });
   shortcuts.addEventListener("change", () => {
     localStorage.setItem("tapeline.shortcuts", shortcuts.checked ? "on" : "off");

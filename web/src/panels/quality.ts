@@ -36,6 +36,8 @@ interface Found {
 
 const DAYS = 28;
 const HOURS = DAYS * 24;
+/** The width of a day's cell with the space after it. */
+const DAY = 5;
 
 export function quality({ store }: Context): HTMLElement {
   const body = h("div", { class: "dock-body" }, h("p", { class: "empty" }, "Asking…"));
@@ -86,15 +88,15 @@ function stored(rows: readonly QualityRow[]): HTMLElement {
     "Complete#",
     `Last ${DAYS} days`,
     "Missing ids#",
-    "Duplicates dropped#",
+    "Duplicates#",
     "Late#",
     "Dead letters#",
   ];
-  return table(
+  const stored = table(
     "What is stored",
     heads,
     rows.map((row) => [
-      row.source === "trades" ? row.instrument : `${row.instrument} (imported candles)`,
+      h("span", {}, row.instrument, row.source === "trades" ? null : h("small", {}, "imported candles")),
       h("span", { class: "state", "data-level": level(row) }, row.completeness),
       percent(shareComplete(row.days), 2),
       strip(row.days),
@@ -104,6 +106,8 @@ function stored(rows: readonly QualityRow[]): HTMLElement {
       compact(row.dead_letters),
     ]),
   );
+  stored.classList.add("stored");
+  return stored;
 }
 
 /** The share of candles that are complete; null without any. */
@@ -119,9 +123,9 @@ function strip(days: readonly Day[]): SVGElement {
     const back = (newest - Date.parse(day.day)) / 864e5;
     if (back >= DAYS) return [];
     const cell = svg("rect", {
-      x: (DAYS - 1 - back) * 6,
+      x: (DAYS - 1 - back) * DAY,
       y: 0,
-      width: 5,
+      width: DAY - 1,
       height: 12,
       class: day.complete === day.candles ? "complete" : "incomplete",
     });
@@ -132,8 +136,8 @@ function strip(days: readonly Day[]): SVGElement {
   return svg(
     "svg",
     {
-      viewBox: `0 0 ${DAYS * 6} 12`,
-      width: DAYS * 6,
+      viewBox: `0 0 ${DAYS * DAY} 12`,
+      width: DAYS * DAY,
       height: 12,
       class: "days",
       role: "img",

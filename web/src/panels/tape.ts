@@ -20,7 +20,7 @@ interface Line {
 
 export function tape({ store, decimals }: Context): HTMLElement {
   const lines = Array.from({ length: ROWS }, makeLine);
-  const note = h("p", { class: "note" }, "No trade yet.");
+  const note = h("p", { class: "note no-trade" }, "No trade yet.");
   const body = h(
     "div",
     { class: "tape-rows", tabindex: 0, role: "log", "aria-live": "off", "aria-label": "Last trades" },

@@ -19,7 +19,7 @@ export function tokenDialog(label: string, text: string, run: (token: string) =>
     h("label", { for: "token" }, "Token (TAPELINE_TOKEN of the process)"),
     input,
     told,
-    h("div", { class: "actions" }, cancel, h("button", { type: "submit", class: "main" }, label)),
+    h("div", { class: "actions" }, cancel, h("button", { type: "submit", class: "chief" }, label)),
   );
   const dialog = h("dialog", { "aria-labelledby": "token-title", class: "token" }, form);
   const submit = async (): Promise<void> => {

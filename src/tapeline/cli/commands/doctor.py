@@ -19,7 +19,7 @@ def command(invocation: Invocation) -> int:
     found: dict[str, Any] = {
         "versions": health.versions(),
         "extras": health.extras(),
-        "database": health.database(invocation.settings),
+        "database": health.database(invocation),
         "cache": health.cache(),
     }
     found["next_steps"] = health.next_steps(found)
@@ -51,6 +51,9 @@ def _print_database(base: dict[str, Any]) -> None:
     from tapeline.cli.output import print_table, shown_value
 
     print(f"\ndatabase {base['path']}: {base['state']}")
+    if owner := base["owner"]:
+        where = f", which answers at {owner['url']}" if owner["url"] else ""
+        print(f"  owned by process {owner['pid']} since {owner['started']}{where}")
     if base["state"] != "ok":
         return
     print(f"  schema {base['schema']}, {base['bytes']:,} bytes")

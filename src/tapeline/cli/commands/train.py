@@ -13,7 +13,7 @@ from tapeline.errors import UsageError
 if TYPE_CHECKING:
     from tapeline.runs import Run
 
-_TARGETS = ["return", "direction", "direction3", "barrier", "volatility", "regime", "anomaly"]
+_TARGETS = ["return", "direction", "direction3", "barrier", "volatility", "regime", "trend", "anomaly"]
 _SHOWN = 12
 
 
