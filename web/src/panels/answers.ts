@@ -15,6 +15,7 @@ const NAMES: Readonly<Record<string, string>> = {
   volatility: "Volatility",
   direction3: "Direction",
   barrier: "Barrier",
+  trend: "Trend",
 };
 
 export interface Told {
