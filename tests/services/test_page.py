@@ -53,6 +53,14 @@ def test_page_is_light_and_says_that_it_is_simulated(browser: Browser, live: str
         assert [one for one in loaded if not one.startswith(live)] == []
 
 
+def test_page_is_loaded_within_a_second(browser: Browser, live: str) -> None:
+    times = []
+    for _ in range(5):
+        with seen(browser, live) as sight:
+            times.append(sight.page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+    assert 0 < min(times) < 1000
+
+
 def test_running_candle_and_tape_move_without_a_reload(browser: Browser, live: str) -> None:
     with seen(browser, live) as sight:
         sight.wait(f"{LEGEND}.includes('running')")
