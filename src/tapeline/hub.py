@@ -40,7 +40,7 @@ class Committed:
         outputs: what the pipeline gave, with ``made_at`` of its predictions as stored.
         sets: the feature sets of ``outputs.features``, by name.
         running: running candles by timeframe, where they were looked at.
-        gaps: all gaps of the instrument, where they changed.
+        gaps: the newest gaps of the instrument, where they changed.
         late: how many trades came too late.
         dead: how many dead letters were written.
         duplicates: how many repeats were dropped.

@@ -16,7 +16,7 @@ import numpy as np
 from tapeline import types
 from tapeline.clock import SECOND, format_duration, format_time
 from tapeline.models.targets import TARGETS
-from tapeline.types import Frame, Int, Records, Side
+from tapeline.types import Frame, GapStatus, Int, Records, Side
 
 if TYPE_CHECKING:
     from tapeline.features import FeatureRows, FeatureSet
@@ -312,6 +312,18 @@ def gaps(
         plain = gap(name, first, last, str(row["status"]))
         made.append(msgspec.structs.replace(plain, from_time=begun, to_time=ended))
     return made
+
+
+def newest_gaps(stored: Sequence[Mapping[str, object]], most: int = 100) -> list[Mapping[str, object]]:
+    """Return the newest of the rows of the kind ``gaps``: so many that are open, and so many that are not, by id.
+
+    >>> rows = [{"first_missing": at, "status": "open" if at % 2 else "healed"} for at in range(9)]
+    >>> [row["first_missing"] for row in newest_gaps(rows, 2)]
+    [5, 6, 7, 8]
+    """
+    still = [row for row in stored if row["status"] == GapStatus.OPEN]
+    others = [row for row in stored if row["status"] != GapStatus.OPEN]
+    return sorted([*still[-most:], *others[-most:]], key=lambda row: _whole(row["first_missing"]))
 
 
 def _whole(value: object) -> int:

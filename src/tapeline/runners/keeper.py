@@ -250,7 +250,7 @@ class Keeper:
                 outputs,
                 sets={features.name: features for features in lane.pipeline.layout.sets},
                 running=self._running(lane),
-                gaps=None if gaps is None else wire.gaps(gaps),
+                gaps=None if gaps is None else wire.gaps(wire.newest_gaps(gaps)),
                 late=counts.get("late", 0),
                 dead=counts.get("conflicts", 0) + counts.get("quarantined", 0),
                 duplicates=counts.get("duplicates", 0),
