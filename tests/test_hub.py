@@ -38,6 +38,15 @@ async def test_a_snapshot_holds_the_newest_trades_whatever_frames_they_came_in(c
     assert ids == trades(count).trade_id[-20:].tolist()
 
 
+async def test_who_asks_for_what_was_never_told_of_is_told_so() -> None:
+    hub = filled(Hub())
+    subscriber = hub.subscriber()
+    hub.subscribe(subscriber, ["candles"], [TRADED, "NO.PE", "*"])
+    hub.subscribe(subscriber, ["candles"], [TRADED])
+    told = [one for one in await taken(subscriber) if one.get("op") == "subscribed"]
+    assert [one.get("unheard") for one in told] == [["NO.PE"], None]
+
+
 async def test_who_subscribes_gets_the_newest_then_every_update_in_order() -> None:
     hub, subscriber = Hub(), None
     first: list[dict[str, Any]] = []

@@ -179,7 +179,8 @@ class Hub:
         asked = Wants()
         asked.add(channels, instruments, timeframes)
         subscriber.wants.add(channels, instruments, timeframes)
-        subscriber.tell({"op": "subscribed", **(answer or {}), "epoch": self.epoch, "seq": self.seq})
+        told = {**(answer or {}), **self._unheard(instruments)}
+        subscriber.tell({"op": "subscribed", **told, "epoch": self.epoch, "seq": self.seq})
         if resume is not None and self._knows(*resume):
             subscriber.tell(*(event for event in self._past if event.seq > resume[1] and event in asked))
             subscriber.tell(*(event for event in self.snapshots(asked) if event.channel in _FLEETING))
@@ -187,6 +188,12 @@ class Hub:
         if resume is not None:
             subscriber.tell({"op": "reset", "epoch": self.epoch, "seq": self.seq})
         subscriber.tell(*self.snapshots(asked))
+
+    def _unheard(self, instruments: Sequence[str]) -> dict[str, list[str]]:
+        """Return those instruments asked for of which nothing was told yet, if any: some may never be."""
+        heard = {EVERY, *(instrument for _, instrument, *_ in self._newest)}
+        names = [name for name in instruments if name not in heard]
+        return {"unheard": names} if names else {}
 
     def leave(self, subscriber: Subscriber) -> None:
         """Tell a subscriber nothing more. Idempotent."""
