@@ -74,6 +74,14 @@ def test_a_horizon_off_the_grid_names_the_rule(horizon: int) -> None:
         labels.forward_return(candles([1, 2]), M1, horizon)
 
 
+def test_a_horizon_of_more_rows_than_the_past_return_may_span_is_too_long() -> None:
+    assert labels.horizon_rows(M1, 10_000 * MINUTE) == 10_000
+    with pytest.raises(
+        UsageError, match=r"is too long: expected at most 10,000 candles \(10000m\), was '10001m'; ask on"
+    ):
+        labels.horizon_rows(M1, 10_001 * MINUTE)
+
+
 def test_a_sliding_timeframe_goes_by_its_step() -> None:
     assert labels.horizon_rows(Timeframe.parse("5m/1m"), 3 * MINUTE) == 3
 

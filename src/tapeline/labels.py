@@ -17,6 +17,9 @@ from tapeline.clock import format_duration
 from tapeline.errors import InputError, UsageError
 from tapeline.types import Float, Int, Records, Timeframe
 
+_MOST_ROWS = 10_000
+"""As many rows as the window of the past return, `tapeline.indicators.return_`, may have."""
+
 
 def log_return(now: float, before: float) -> float:
     """Return ln(now / before), NaN unless both prices are finite and positive.
@@ -35,7 +38,7 @@ def horizon_rows(timeframe: Timeframe, horizon: int) -> int:
     """Return how many steps of the timeframe a horizon in ns spans.
 
     Raises:
-        UsageError: the horizon is not a positive multiple of the step.
+        UsageError: the horizon is not a positive multiple of the step, or longer than 10,000 of them.
 
     >>> horizon_rows(Timeframe.parse("1m"), 300_000_000_000)
     5
@@ -48,6 +51,14 @@ def horizon_rows(timeframe: Timeframe, horizon: int) -> int:
             expected=f"a positive multiple of {step}",
             was=format_duration(horizon) if horizon > 0 else f"{horizon} ns",
             next_step=f"try {format_duration(5 * timeframe.step)}",
+        )
+    if horizon > _MOST_ROWS * timeframe.step:
+        raise UsageError(
+            f"horizon on timeframe {timeframe}",
+            "is too long",
+            expected=f"at most {_MOST_ROWS:,} candles ({format_duration(_MOST_ROWS * timeframe.step)})",
+            was=format_duration(horizon),
+            next_step="ask on a longer timeframe",
         )
     return horizon // timeframe.step
 
