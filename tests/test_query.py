@@ -130,6 +130,17 @@ def test_a_stored_set_that_is_not_known_here_makes_all_be_folded(store: MemorySt
     assert "mine" in found.note
 
 
+def test_a_damaged_state_makes_all_be_folded() -> None:
+    store = MemoryStore()
+    fill(store)
+    whole = query.candles(store, SETTINGS, TRADED, "1m").table()
+    store.upsert("states", rows.from_dicts("states", store.read("states").to_pylist()[0] | {"snapshot": b"rubbish"}))
+    found = query.candles(store, SETTINGS, TRADED, "1m")
+    assert not found.stored
+    assert "is no snapshot of a pipeline" in found.note
+    assert found.table().equals(whole)
+
+
 def test_a_fold_for_an_answer_takes_the_decisions_on_the_tape() -> None:
     frame = trades()
     store = MemoryStore()

@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 from tapeline.candles import chained
 from tapeline.clock import format_time
 from tapeline.config import Settings
-from tapeline.errors import UnknownName, UsageError
+from tapeline.errors import SnapshotMismatch, UnknownName, UsageError
 from tapeline.features import FeatureFold, FeatureRows, FeatureSet
-from tapeline.recorder import layout_of, settings_of
+from tapeline.recorder import STORED, layout_of, settings_of
 from tapeline.stores import rows
 from tapeline.stores.base import Store
 from tapeline.tape import TapeInfo, find, fold, tape_of
@@ -188,12 +188,10 @@ def _kept(store: Store, settings: Settings, tape: TapeInfo) -> tuple[Settings, s
     mark, layout = stored[0]["layout"].rsplit("/", 1)
     if mark:
         return settings, str(mark)
-    theirs = settings_of(stored[0]["snapshot"], settings)
-    chosen = {"timeframes": theirs.timeframes, "feature_sets": theirs.feature_sets}
-    kept = settings.model_copy(update=chosen)
     try:
+        kept = settings_of(stored[0]["snapshot"], settings, STORED)
         current = layout_of(kept, contiguous=tape.contiguous).hash
-    except UnknownName as error:
+    except (SnapshotMismatch, UnknownName) as error:
         return settings, str(error)
     return kept, "" if layout == current else "the settings or the code of a feature changed"
 

@@ -6,7 +6,7 @@ and what is stored is always what the pipeline gave.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -25,6 +25,9 @@ from tapeline.tape import Record, TapeInfo, info, instruments, resume
 from tapeline.trade_writer import TradeWriter
 from tapeline.types import Decision, DecisionKind, Frame, GapStatus, venue_of
 
+STORED = ("timeframes", "feature_sets")
+"""Settings that say what is stored, not by which limits."""
+_IN_LAYOUT = (*STORED, "reorder_window", "max_quiet", "max_ahead")
 _ABOUT = ("instruments", "decisions", "gaps", "states")
 """The kinds that tell where an instrument was left."""
 
@@ -47,8 +50,8 @@ def layout_of(
     )
 
 
-def settings_of(snapshot: bytes, settings: Settings) -> Settings:
-    """Return the settings with everything in which the layout of a stored state differs from them.
+def settings_of(snapshot: bytes, settings: Settings, names: Collection[str] = _IN_LAYOUT) -> Settings:
+    """Return the settings with those of ``names`` in which the layout of a stored state differs from them.
 
     Raises:
         SnapshotMismatch: it is no snapshot.
@@ -62,7 +65,7 @@ def settings_of(snapshot: bytes, settings: Settings) -> Settings:
             for name in ("reorder_window", "max_quiet", "max_ahead")
         },
     }
-    return settings.model_copy(update=stored)
+    return settings.model_copy(update={name: stored[name] for name in names})
 
 
 class Recorder:

@@ -214,6 +214,17 @@ def test_rebuild_keeps_the_timeframes_that_are_stored_unless_told_others(
     assert tapeline("verify", TRADED).code == 0
 
 
+def test_rebuild_does_without_a_stored_set_that_is_not_known_any_more(tapeline: Tapeline, folder: Path) -> None:
+    store = DuckDBStore(folder / "tapeline.duckdb")
+    state = store.read("states")
+    named = state["snapshot"][0].as_py().replace(b'"bars"', b'"mine"')
+    store.upsert("states", state.set_column(2, "snapshot", [[named]]))
+    store.close()
+    assert "mine" in tapeline("candles", TRADED).err
+    assert tapeline("rebuild", TRADED).code == 0
+    assert tapeline("verify", TRADED).code == 0
+
+
 def test_rebuild_sets_a_damaged_state_aside(tapeline: Tapeline, folder: Path) -> None:
     store = DuckDBStore(folder / "tapeline.duckdb")
     state = store.read("states")

@@ -9,7 +9,7 @@ import click
 
 from tapeline.cli.invocation import Command, Invocation, Meter
 from tapeline.clock import SystemClock
-from tapeline.errors import SnapshotMismatch
+from tapeline.errors import SnapshotMismatch, UnknownName
 
 if TYPE_CHECKING:
     from tapeline.coverage import Coverage
@@ -52,15 +52,15 @@ def command(invocation: Invocation, instrument: str | None) -> None:
 
 def _recorder(invocation: Invocation, store: Store, held: Coverage) -> Recorder:
     """Return a recorder of the settings that were given, and where none were, of what is stored of an instrument."""
-    from tapeline.recorder import Recorder, settings_of
+    from tapeline.recorder import STORED, Recorder, layout_of, settings_of
     from tapeline.serving import champion_loader
 
     settings, states = invocation.settings, store.read("states", instrument=held.instrument).to_pylist()
     if states:
-        with suppress(SnapshotMismatch):
-            stored = settings_of(states[0]["snapshot"], settings)
-            kept = {"timeframes", "feature_sets"} - settings.model_fields_set
-            settings = settings.model_copy(update={name: getattr(stored, name) for name in sorted(kept)})
+        with suppress(SnapshotMismatch, UnknownName):
+            kept = settings_of(states[0]["snapshot"], settings, set(STORED) - settings.model_fields_set)
+            layout_of(kept, contiguous=True)  # a stored set may not be known here any more
+            settings = kept
     recorder = Recorder(store, settings, clock=SystemClock(), load_model=champion_loader(store))
     with store.transaction():
         recorder.write_sets()
