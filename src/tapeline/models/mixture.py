@@ -48,6 +48,10 @@ class Mixture(Model):
         """Return the place of the past return."""
         return (self.past,)
 
+    def _usual(self, rows: Float) -> Float:
+        """Return the row that explanations begin from (k)."""
+        return reference(rows)
+
     def fit(
         self,
         rows: Float,
@@ -61,7 +65,8 @@ class Mixture(Model):
         """Learn centres, spread and shares; nothing is random but the data."""
         from scipy import special
 
-        self.past, self.usual = past % rows.shape[-1], reference(rows)
+        self.past = past % rows.shape[-1]
+        self.usual = self._usual(rows)
         level, classes = self._level(rows), TARGETS[self.target].width
         self.centres = np.quantile(level, (np.arange(classes) + 0.5) / classes)
         self.spread, self.shares = max(float(level.std()), _LEAST), np.full(classes, 1 / classes)

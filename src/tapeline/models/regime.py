@@ -48,6 +48,10 @@ class HiddenMarkov(Model):
         """Return the place of the past return."""
         return (self.past,)
 
+    def _usual(self, rows: Float) -> Float:
+        """Return the row that explanations begin from (k)."""
+        return reference(rows)
+
     def fit(
         self,
         rows: Float,
@@ -59,7 +63,8 @@ class HiddenMarkov(Model):
         weights: Float | None = None,
     ) -> Self:
         """Learn chain and spreads; nothing is random but the data."""
-        self.past, self.counts, self.usual = past % rows.shape[-1], 1 / max(1, overlap), reference(rows)
+        self.past, self.counts = past % rows.shape[-1], 1 / max(1, overlap)
+        self.usual = self._usual(rows)
         whole = self._seen(rows[:: self.window])
         regimes = TARGETS[self.target].width
         self.unit = float(np.sqrt(np.mean(whole**2))) or 1.0

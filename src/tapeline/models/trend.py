@@ -14,6 +14,7 @@ from typing import Self
 import numpy as np
 
 from tapeline.models.base import State
+from tapeline.models.explaining import reference
 from tapeline.models.mixture import Mixture
 from tapeline.models.regime import HiddenMarkov
 from tapeline.types import Float
@@ -41,7 +42,18 @@ def beside_a_walk(moves: Float, steps: int) -> Float:
     return np.where(np.abs(moves).max(axis=1, keepdims=True) > _STILL, seen, 1.0)
 
 
-class TrendMixture(Mixture):
+class _Trend:
+    """What both models of trends explain from: where nothing moves nothing is known."""
+
+    past: int
+
+    def _usual(self, rows: Float) -> Float:
+        usual = reference(rows)
+        usual[self.past] = 0.0
+        return usual
+
+
+class TrendMixture(_Trend, Mixture):
     """Two normals of the logarithm of the ratio of variances of the last 30 rows; it knows no chain."""
 
     target = "trend"
@@ -62,9 +74,7 @@ class TrendMixture(Mixture):
     ) -> Self:
         """Learn centres, spread and shares; nothing is random but the data."""
         self.steps = max(1, overlap)
-        super().fit(rows, labels, seed=seed, overlap=overlap, past=past, weights=weights)
-        self.usual[self.past] = 0.0  # where nothing moves nothing is known
-        return self
+        return super().fit(rows, labels, seed=seed, overlap=overlap, past=past, weights=weights)
 
     def _level(self, rows: Float) -> Float:
         seen = beside_a_walk(rows[:, :, self.past], self.steps)
@@ -83,25 +93,10 @@ class TrendMixture(Mixture):
         return made
 
 
-class TrendMarkov(HiddenMarkov):
+class TrendMarkov(_Trend, HiddenMarkov):
     """A hidden Markov model of two regimes: returns that are smaller than a walk's, and larger ones."""
 
     target = "trend"
-
-    def fit(
-        self,
-        rows: Float,
-        labels: Float,
-        *,
-        seed: int,
-        overlap: int = 1,
-        past: int = -1,
-        weights: Float | None = None,
-    ) -> Self:
-        """Learn chain and spreads; nothing is random but the data."""
-        super().fit(rows, labels, seed=seed, overlap=overlap, past=past, weights=weights)
-        self.usual[self.past] = 0.0  # where nothing moves nothing is known
-        return self
 
     def _begin(self, moves: Float) -> Float:
         """Return the spreads of the stretches that range and trend most: single returns of both are alike."""
