@@ -43,7 +43,9 @@ from tapeline.runners.watch import Taken
 from tapeline.simulator.sources import MarketSource
 from tapeline.simulator.tape import Tape
 from tapeline.simulator.venue import Request, find_venue
-from tapeline.stores.duckdb import DuckDBStore
+from tapeline.stores._commit_log import CommitLog
+from tapeline.stores.logged import PAUSE, LoggedStore
+from tapeline.stores.outbox import Outbox
 from tapeline.types import Frame
 
 COMMAND = "python bench/live_stages.py"
@@ -118,7 +120,7 @@ class Live:
         live.put_models(db, settings, names)
         self.stages, self.now = Stages(), START
         self.keeper = Keeper(
-            lambda: open_database(db), settings, clock=ManualClock(START), timer=lambda: self.now - START
+            lambda: open_database(db, pause=None), settings, clock=ManualClock(START), timer=lambda: self.now - START
         )
         self.keeper.open()
         self.hub, place = Hub(), place_of("KRAKEN", settings)
@@ -156,30 +158,13 @@ class Live:
         return self.keep(replace(delivery, frames=frames))
 
 
-class Connection:
-    """A connection to the database on which BEGIN and COMMIT are counted apart."""
-
-    def __init__(self, connection: Any, stages: Stages) -> None:
-        self._connection = connection
-        self._stages = stages
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
-
-    def execute(self, text: str, *values: Any) -> Any:
-        """Run a statement."""
-        if text not in {"BEGIN", "COMMIT"}:
-            return self._connection.execute(text, *values)
-        with self._stages.stage(f"commit: {text}"):
-            return self._connection.execute(text, *values)
-
-
-def split_commits(stages: Stages, store: Any) -> None:
+def split_commits(stages: Stages) -> None:
     """Tell the parts of a commit apart."""
-    store._connection = Connection(store._connection, stages)
     stages.wrap(Recorder, "fold", lambda *_: "commit: fold")
-    stages.wrap(DuckDBStore, "append", lambda store, kind, rows: f"commit: insert {kind}")
-    stages.wrap(DuckDBStore, "upsert", lambda store, kind, rows: f"commit: insert {kind}")
+    stages.wrap(LoggedStore, "append", lambda store, kind, rows: f"commit: {kind} judged")
+    stages.wrap(Outbox, "flush", lambda *_: "commit: rows made")
+    stages.wrap(CommitLog, "add", lambda *_: "commit: log")
+    stages.wrap(LoggedStore, "settle", lambda *_: "merge into DuckDB")
 
 
 async def measure(folder: Path, rate: float, seconds: float, together: int) -> None:
@@ -188,14 +173,20 @@ async def measure(folder: Path, rate: float, seconds: float, together: int) -> N
     said = on_the_wire(names, past, rate, seconds)
     path = Live(folder / "a.duckdb", names)
     path.keep(*(Delivery((frame,)) for frame in past))
-    split_commits(path.stages, path.keeper.recorder.store)
+    store = path.keeper.recorder.store
+    assert isinstance(store, LoggedStore)
+    split_commits(path.stages)
     path.stages.spent.clear()
     path.trades = path.predictions = 0
     commits: dict[bool, list[float]] = {False: [], True: []}
+    merged = said[0][0]
     for at in range(0, len(said), together):
         begun = time.thread_time()
         closed = await path.take(said[at : at + together])
         commits[closed].append(1e3 * (time.thread_time() - begun))
+        if said[at][0] - merged >= PAUSE * SECOND:  # a thread of its own does it, in a live process
+            store.settle()
+            merged = said[at][0]
     tell(path, commits, together)
 
 

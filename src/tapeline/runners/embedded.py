@@ -33,6 +33,7 @@ from tapeline.stores import rows
 from tapeline.stores._duckdb_reader import Reader
 from tapeline.stores.base import Store
 from tapeline.stores.duckdb import DuckDBStore
+from tapeline.stores.logged import PAUSE, LoggedStore
 from tapeline.types import Prediction
 
 STATUS_EVERY = 1.0
@@ -78,7 +79,7 @@ class Embedded:
         self.clock = SteadyClock(SystemClock() if clock is None else clock)
         self._watcher = watcher
         self._url, self.key = url, secrets.token_urlsafe(32)
-        self._store: DuckDBStore | None = None
+        self._store: LoggedStore | None = None
         self.writer = Writer(self._open, settings, clock=self.clock, publish=self._publish)
         bounds = Bounds.of(settings)
         self.ingest = Ingest(
@@ -198,9 +199,10 @@ class Embedded:
         return sum(gap.last - gap.first + 1 for gap in standing.missing)
 
 
-def open_database(path: Path) -> DuckDBStore:
-    """Open the database of a live process: commits wait neither for a second thread nor for whole checkpoints."""
-    return DuckDBStore(path, memory_limit=_MEMORY, threads=1, checkpoint_bytes=_LOG, checkpoint_beside=True)
+def open_database(path: Path, *, pause: float | None = PAUSE) -> LoggedStore:
+    """Open the database of a live process: commits wait neither for DuckDB nor for its checkpoints."""
+    store = DuckDBStore(path, memory_limit=_MEMORY, threads=1, checkpoint_bytes=_LOG, checkpoint_beside=True)
+    return LoggedStore(store, pause=pause)
 
 
 def _outstanding(keeper: Keeper) -> list[Prediction]:

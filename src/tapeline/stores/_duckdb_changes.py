@@ -1,4 +1,4 @@
-"""From which candle on commits changed a series: for whoever keeps what he read of it.
+"""From which candle on commits changed a series, and which candles they gave: for whoever keeps what he read of it.
 
 A series is the candles of one instrument and timeframe. What tells how they are to be read, the instrument itself and
 the layout of its state, counts as a change of all of them. That models changed is told as of a series of its own.
@@ -7,7 +7,9 @@ the layout of its state, counts as a change of all of them. That models changed 
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Sequence
 from itertools import count
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -17,10 +19,24 @@ ALL = -(1 << 63)
 NONE = (1 << 63) - 1
 """After every candle: nothing changed."""
 _REMEMBERED = 64
+_MOST_GIVEN = 256
+"""Of a table of more candles it is not remembered which they are."""
 _WHOLE = ""
 """Stands for all timeframes of an instrument."""
 MODELS: Series = ("models", _WHOLE)
 """Stands for all models."""
+
+
+Rows = Sequence[tuple[pa.Table, int]]
+"""Rows, each by its table and place in it."""
+
+
+class _Commit(NamedTuple):
+    """What a commit did to a series: from which open_time on, and which rows it gave; none where that is not kept."""
+
+    number: int
+    at: int
+    rows: Rows
 
 
 class Changes:
@@ -41,16 +57,18 @@ class Changes:
         """The number of the last commit that changed anything: ask for it before reading."""
         self._numbers = count(1)
         self._noted: dict[Series, int] = {}
+        self._given: dict[Series, list[tuple[pa.Table, int]]] = {}
         self._layouts: dict[str, str] = {}
-        self._past: defaultdict[Series, deque[tuple[int, int]]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
+        self._past: defaultdict[Series, deque[_Commit]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
         self._closed = False
 
     def note(self, kind: str, rows: pa.Table) -> None:
         """Note rows that are added or replaced."""
         if kind == "candles":
             names = (rows[name].to_pylist() for name in ("instrument", "timeframe", "open_time"))
-            for instrument, timeframe, at in zip(*names, strict=True):
+            for place, (instrument, timeframe, at) in enumerate(zip(*names, strict=True)):
                 self._lower((instrument, timeframe), at)
+                self._given.setdefault((instrument, timeframe), []).append((rows, place))
         elif kind == "states":
             layouts = zip(rows["instrument"].to_pylist(), rows["layout"].to_pylist(), strict=True)
             for instrument, layout in layouts:
@@ -73,13 +91,13 @@ class Changes:
         if self._noted:
             number = next(self._numbers)
             for series, at in self._noted.items():
-                self._past[series].append((number, at))
-            self._noted = {}
+                self._past[series].append(_Commit(number, at, _kept(self._given.get(series, ()))))
+            self._noted, self._given = {}, {}
             self.mark = number
 
     def roll_back(self) -> None:
         """Forget what was noted."""
-        self._noted = {}
+        self._noted, self._given = {}, {}
         self._layouts = {}
 
     def close(self) -> None:
@@ -97,11 +115,37 @@ class Changes:
         under_way = [self._noted.get(one, NONE) for one in both] if noted else []
         return min(*under_way, *(self._from(mark, one) for one in both))
 
+    def given(self, after: int, upto: int, instrument: str, timeframe: str) -> pa.Table | None:
+        """Return the rows that the commits after a mark up to another gave for a series, in the order they came.
+
+        None where that is not remembered, or where something else may have changed the series too.
+        """
+        if self._closed or self._from(after, (instrument, _WHOLE)) != NONE:
+            return None
+        past = self._remembered((instrument, timeframe))
+        commits = [one for one in past if after < one.number <= upto]
+        if not commits or _forgotten(past, after) or not all(one.rows for one in commits):
+            return None
+        return pa.concat_tables([table.slice(place, 1) for one in commits for table, place in one.rows])
+
     def _from(self, mark: int, series: Series) -> int:
-        past = list(self._past[series]) if series in self._past else []
-        if len(past) == _REMEMBERED and past[0][0] > mark:
+        past = self._remembered(series)
+        if _forgotten(past, mark):
             return ALL
-        return min((at for number, at in past if number > mark), default=NONE)
+        return min((one.at for one in past if one.number > mark), default=NONE)
+
+    def _remembered(self, series: Series) -> list[_Commit]:
+        return list(self._past[series]) if series in self._past else []
 
     def _lower(self, series: Series, at: int) -> None:
         self._noted[series] = min(at, self._noted.get(series, NONE))
+
+
+def _kept(rows: Rows) -> Rows:
+    """Return rows that are remembered, none where the tables they are from are too large for that."""
+    return rows if all(len(table) <= _MOST_GIVEN for table, _ in rows) else ()
+
+
+def _forgotten(past: Sequence[_Commit], mark: int) -> bool:
+    """Say whether commits after a mark may be remembered no more."""
+    return len(past) == _REMEMBERED and past[0].number > mark

@@ -52,7 +52,7 @@ class Keys:
 
     def unstored(self, kind: Kind, rows: pa.Table, spans: Spans) -> pa.Table:
         """Return the rows, whose spans these are, whose keys are not stored."""
-        if not self._reach_back(kind, spans):
+        if not self.reach_back(kind, spans):
             return rows
         places = rows.select(kind.key).append_column("place", pa.array(np.arange(len(rows))))
         with self.batch(places):
@@ -62,7 +62,7 @@ class Keys:
 
     def delete(self, kind: Kind, rows: pa.Table, spans: Spans) -> None:
         """Remove the stored rows that have the keys of these, whose spans are given."""
-        if self._reach_back(kind, spans):
+        if self.reach_back(kind, spans):
             with self.batch(rows.select(kind.key)):
                 first_number(self._connection, f"DELETE FROM {kind.name} USING batch WHERE {_same_key(kind, rows)}")
 
@@ -85,7 +85,8 @@ class Keys:
             self._newest.setdefault(kind, {}).update((tuple(names), newest) for *names, newest in found)
         return self._newest[kind].get(series)
 
-    def _reach_back(self, kind: Kind, spans: Spans) -> bool:
+    def reach_back(self, kind: Kind, spans: Spans) -> bool:
+        """Say whether rows of these spans may be stored."""
         return any(self.reach(kind.name, series, low) for series, low, _ in spans)
 
 

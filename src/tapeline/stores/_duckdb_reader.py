@@ -23,16 +23,17 @@ class Reader(DuckDBStore):
 
     Args:
         store: the open store; it must outlive the reader.
+        mark: what the store's ``changes`` said before; now by default.
 
     Attributes:
         mark: of the store's ``changes``; what is read is at least as new.
     """
 
-    def __init__(self, store: DuckDBStore) -> None:
+    def __init__(self, store: DuckDBStore, *, mark: int | None = None) -> None:
         self.path, self.read_only = store.path, True
         self._where = store._where
         self._in_transaction = True
-        self.changes, self.mark = store.changes, store.changes.mark
+        self.changes, self.mark = store.changes, store.changes.mark if mark is None else mark
         with translated(self._where):
             with store._making_reader:  # a connection refuses two calls at once, and the writer's must never refuse
                 self._connection = store._readers.cursor()

@@ -140,6 +140,13 @@ def stored_version(connection: Connection, where: str) -> tuple[int, str] | None
     return int(rows[0][0]), str(rows[0][1])
 
 
+def identity(connection: Connection) -> str | None:
+    """Return the text that tells a database from others, None where none was given."""
+    found = "SELECT comment FROM duckdb_tables() WHERE table_name = 'tapeline_schema'"
+    ((text,),) = connection.execute(found).fetchall()
+    return None if text is None else str(text)
+
+
 def upgrade(connection: Connection, where: str, *, read_only: bool) -> None:
     """Bring a database to this code's schema, in one transaction.
 

@@ -6,12 +6,14 @@ NaN only inside folds). Each kind has a key: appending a row whose key is stored
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
+
+from tapeline.types import Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,3 +290,11 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release the store. Idempotent."""
+
+
+@runtime_checkable
+class TakesFrames(Protocol):
+    """A store that takes trades as they come, and makes rows of them when there is time for it."""
+
+    def append_frames(self, frames: Sequence[Frame]) -> None:
+        """Add trades, each frame of one instrument, as `Store.append` would."""

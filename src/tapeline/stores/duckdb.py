@@ -5,7 +5,9 @@ It is not a server: while a process has the file open for writing no other opens
 
 from __future__ import annotations
 
+import itertools
 import os
+import secrets
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -20,6 +22,7 @@ import pyarrow.compute as pc
 
 from tapeline.errors import BrokenInvariant, StoreLocked, StoreUnavailable, UnreadableFile
 from tapeline.stores import _duckdb_schema as schema
+from tapeline.stores._commit_log import IDENTITY, Verb, left_behind, remove, stored_commits
 from tapeline.stores._conform import SCANNED, Question, conform, kind_named, one_per_key
 from tapeline.stores._duckdb_changes import Changes
 from tapeline.stores._duckdb_checkpoints import Checkpoints
@@ -31,6 +34,7 @@ from tapeline.stores._duckdb_sql import query
 from tapeline.stores._duckdb_tape import stream
 from tapeline.stores._duckdb_tools import Source, first_number, make_consolidated, make_views, sizes
 from tapeline.stores.base import KINDS, Kind, Size
+from tapeline.types import Frame
 
 if TYPE_CHECKING:
     from tapeline.stores._duckdb_reader import Reader
@@ -81,6 +85,8 @@ class DuckDBStore:
         self._by_id: dict[str, bool] = {}
         self._sources = {name: Source(kind.schema.empty_table()) for name, kind in KINDS.items()}
         self._claim()
+        if read_only and left_behind(self.path):
+            DuckDBStore(self.path).close()
         log_bytes = checkpoint_bytes * (_PATIENCE if checkpoint_beside else 1)
         wanted = {"memory_limit": memory_limit, "threads": threads, "checkpoint_threshold": f"{log_bytes}B"}
         options = {name: str(value) for name, value in wanted.items() if value is not None}
@@ -92,10 +98,11 @@ class DuckDBStore:
         try:
             with translated(self._where):
                 schema.upgrade(self._connection, self._where, read_only=read_only)
-                if not read_only:
-                    make_consolidated(self._connection)
                 for name, source in self._sources.items():
                     self._connection.register(f"rows of {name}", source)
+                if not read_only:
+                    make_consolidated(self._connection)
+                    self._recover()
                 if checkpoint_beside:
                     log = self.path.with_name(f"{self.path.name}.wal")
                     self._checkpoints = Checkpoints(self._connection.cursor(), log, checkpoint_bytes)
@@ -126,6 +133,16 @@ class DuckDBStore:
         """Make all writes inside it happen together or not at all. Does not nest."""
         if self._in_transaction:
             raise BrokenInvariant(self._where, "a transaction was begun inside another")
+        try:
+            with self._begun():
+                yield
+        except BaseException:
+            self.changes.roll_back()
+            raise
+        self.changes.commit()
+
+    @contextmanager
+    def _begun(self) -> Iterator[None]:
         with translated(self._where):
             self._connection.execute("BEGIN")
         self._in_transaction, done = True, False
@@ -134,11 +151,9 @@ class DuckDBStore:
             with translated(self._where):
                 self._connection.execute("COMMIT")
             done = True
-            self.changes.commit()
         finally:
             self._in_transaction = False
             if not done:
-                self.changes.roll_back()
                 self._roll_back()
             elif self._checkpoints is not None:
                 self._checkpoints.look()
@@ -238,14 +253,11 @@ class DuckDBStore:
 
     def seen(self, instrument: str, rows: pa.Table) -> pa.Table:
         """Return the stored trades whose trade_id is among those of ``rows``, ordered by trade_id."""
-        known = KINDS["trades"]
-        ids = rows.select(["trade_id"])
-        low = pc.min(ids["trade_id"]).as_py()
-        with translated(self._where):
-            both = ("trades", "late_trades") if low is not None else ()
-            tables = [kind for kind in both if self._keys.reach(kind, (instrument,), low)]
+        known, tables = KINDS["trades"], self.may_have(instrument, rows)
         if not tables:
             return known.schema.empty_table()
+        ids = rows.select(["trade_id"])
+        low = pc.min(ids["trade_id"]).as_py()
         high = pc.max(ids["trade_id"]).as_py()
         shown = _shown("trades")
         join = "SEMI JOIN batch USING (trade_id)" if low < high else ""
@@ -258,6 +270,13 @@ class DuckDBStore:
         first = "QUALIFY row_number() OVER (PARTITION BY trade_id ORDER BY rank) = 1" if len(parts) > 1 else ""
         with self._keys.batch(ids):
             return self._table(f"SELECT * EXCLUDE rank FROM ({source}) {first} ORDER BY trade_id", [instrument], known)
+
+    def may_have(self, instrument: str, rows: pa.Table) -> list[str]:
+        """Return the kinds in which trades may be stored whose trade_id is among those of ``rows``."""
+        low = pc.min(rows["trade_id"]).as_py()
+        with translated(self._where):
+            both = ("trades", "late_trades") if low is not None else ()
+            return [kind for kind in both if self._keys.reach(kind, (instrument,), low)]
 
     def sql(self, text: str, *, limit: int | None = None) -> pa.Table:
         """Answer one reading SQL statement with at most ``limit`` rows, of what is committed.
@@ -297,11 +316,95 @@ class DuckDBStore:
                 self._readers.close()
                 self._connection.close()
 
-    def reader(self) -> Reader:
-        """Return the database as it is committed now, to read in another thread while this store goes on writing."""
+    def reader(self, *, mark: int | None = None) -> Reader:
+        """Return the database as it is committed now, to read in another thread while this store goes on writing.
+
+        What ``changes`` said at an earlier ``mark`` may be all that the reader is to be trusted for.
+        """
         from tapeline.stores._duckdb_reader import Reader
 
-        return Reader(self)
+        return Reader(self, mark=mark)
+
+    # For a log of commits before this store: see `tapeline.stores.logged`.
+
+    def identity(self) -> bytes:
+        """Return what tells this database from others; it is given when it is first asked for."""
+        with translated(self._where):
+            text = schema.identity(self._connection)
+            if text is None:
+                text = secrets.token_hex(IDENTITY)
+                self._connection.execute(f"COMMENT ON TABLE tapeline_schema IS '{text}'")
+        return bytes.fromhex(text)
+
+    def look_ahead(self) -> None:
+        """Look up how far every series of the large kinds has come, so that `all_new` need not look."""
+        with translated(self._where):
+            for name, kind in KINDS.items():
+                if name in SCANNED:
+                    self._keys.reach(name, (), 0)
+                elif kind.hashed:
+                    self._hashed.advance(kind, kind.schema.empty_table())
+
+    def all_new(self, kind: str, rows: pa.Table) -> pa.Table | None:
+        """Return rows as `write` takes them if none can be stored yet, None where that takes a look into the database.
+
+        They count as stored from now on.
+        """
+        known = kind_named(kind)
+        given = conform(known, rows)
+        if not len(given):
+            return given
+        if kind in SCANNED:
+            fresh, spans = distinct(known, given, last=False)
+            if self._keys.reach_back(known, spans):
+                return None
+            self._keys.advance(known, spans)
+            return fresh
+        if known.hashed and self._hashed.advance(known, given):
+            return one_per_key(known, given, last=False)
+        return None
+
+    def all_later(self, frames: Sequence[Frame]) -> bool:
+        """Say whether trades can be told to be new without a look into the database; they count as stored then."""
+        for frame in frames:
+            ids = frame.trade_id
+            spans: Spans = [((frame.instrument,), int(ids[0]), int(ids[-1]))]
+            if (len(ids) > 1 and not (ids[1:] > ids[:-1]).all()) or self._keys.reach_back(KINDS["trades"], spans):
+                return False
+            self._keys.advance(KINDS["trades"], spans)
+        return True
+
+    def write(self, changes: Sequence[tuple[Verb, str, pa.Table]]) -> None:
+        """Add rows that are known to be new, and replace others, inside the caller's transaction."""
+        for verb, kind, rows in changes:
+            self.changes.note(kind, rows)
+            self._put(verb, KINDS[kind], rows)
+
+    def merge(self, changes: Sequence[tuple[Verb, str, pa.Table]]) -> None:
+        """Write what was told as committed, in a transaction; any thread may, while no other uses this store."""
+        with self._begun():
+            for verb, kind, rows in changes:
+                self._put(verb, KINDS[kind], rows)
+
+    def _put(self, verb: Verb, kind: Kind, rows: pa.Table) -> None:
+        with translated(self._where):
+            if verb == "upsert":
+                self._insert(kind, one_per_key(kind, rows, last=True), "INSERT OR REPLACE")
+                return
+            if self._checkpoints is not None and kind.name == "trades":
+                self._checkpoints.added(len(rows))
+            self._insert(kind, rows, "INSERT")
+
+    def _recover(self) -> None:
+        """Write the commits that a process left in its log when it was killed."""
+        text = schema.identity(self._connection)
+        commits = stored_commits(self.path, bytes.fromhex(text)) if text else []
+        if commits:
+            with self.transaction():
+                for change in itertools.chain(*commits):
+                    add = self.append if change.verb == "append" else self.upsert
+                    add(change.kind, change.rows)
+        remove(self.path)
 
     def _table(self, text: str, values: list[Any], kind: Kind) -> pa.Table:
         with translated(self._where):

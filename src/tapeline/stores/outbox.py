@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from tapeline.features import FeatureRows, FeatureSet
 from tapeline.stores import rows
-from tapeline.stores.base import Store
+from tapeline.stores.base import Store, TakesFrames
 from tapeline.types import Frame, Prediction, Records
 
 
@@ -57,7 +57,9 @@ class Outbox:
 
     def flush(self) -> None:
         """Append what was collected, inside the caller's transaction."""
-        if self._trades:
+        if self._trades and isinstance(self._store, TakesFrames):
+            self._store.append_frames(self._trades)
+        elif self._trades:
             self._store.append("trades", rows.from_frames(self._trades))
         for kind, tables in self._tables.items():
             self._store.append(kind, pa.concat_tables(tables).combine_chunks() if len(tables) > 1 else tables[0])

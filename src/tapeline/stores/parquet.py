@@ -73,7 +73,7 @@ class ParquetStore:
                 self._lock = lock(self.folder, self._where)
             try:
                 self._open()
-            except BaseException:
+            except BaseException:  # Ctrl-C too: nobody else has the store yet and could give the lock back
                 self.close()
                 raise
 

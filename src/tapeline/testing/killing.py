@@ -23,6 +23,7 @@ from tapeline.config import Settings, load_settings
 from tapeline.features import FeatureFold, FeatureSet
 from tapeline.importing import import_files
 from tapeline.ingest.base import Delivery, Source
+from tapeline.runners.embedded import open_database
 from tapeline.runners.replay import replay_into
 from tapeline.runners.writer import Writer
 from tapeline.stores import rows
@@ -61,7 +62,7 @@ async def follow(source: Path, db: Path, settings: Settings) -> None:
     table = pq.read_table(source)
     name = table["instrument"][0].as_py()
     tape = rows.to_frame(name, table)
-    async with Writer(lambda: DuckDBStore(db), settings, clock=SystemClock()) as writer:
+    async with Writer(lambda: open_database(db), settings, clock=SystemClock()) as writer:
         standing = await writer.standing(name)
         for gap in standing.missing:
             found = tape.take((tape.trade_id >= gap.first) & (tape.trade_id <= gap.last))
