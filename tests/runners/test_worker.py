@@ -3,8 +3,12 @@ from __future__ import annotations
 import math
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 
 from tapeline.clock import parse_duration
@@ -35,3 +39,28 @@ async def test_work_that_is_needed_raises(worker: Worker) -> None:
         await worker.run("x", math.sqrt, -1.0)
     with pytest.raises(BrokenInvariant, match="training x: its process died"):
         await worker.run("training x", os._exit, 3)
+
+
+_KILLED = """
+import asyncio, os, signal
+from tapeline.runners.worker import Worker
+
+async def main():
+    worker = Worker()
+    print(await worker.run("x", os.getpid), flush=True)
+    await worker.run("x", signal.pause)
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_it_ends_with_the_process_that_started_it_even_if_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(_KILLED)
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        child = psutil.Process(int(started.stdout.readline()))
+        started.kill()
+    _, alive = psutil.wait_procs([child], timeout=60)
+    assert not alive

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -68,7 +70,7 @@ class Worker:
             except BrokenProcessPool:
                 self.close()  # it died while it had nothing to do
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_leave_signals_to_us)
+        self._pool = ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_belong_to_us)
         return loop.run_in_executor(self._pool, function, *arguments)
 
     def close(self) -> None:
@@ -82,9 +84,17 @@ class Worker:
             worker.kill()
 
 
-def _leave_signals_to_us() -> None:
-    """Let Ctrl-C end the process that started this one, which then ends this one."""
+def _belong_to_us() -> None:
+    """Let Ctrl-C end the process that started this one, and end with it, even where it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_us, name="tapeline-parent", daemon=True).start()
+
+
+def _end_with_us() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _seen(future: asyncio.Future[Any]) -> None:
