@@ -50,9 +50,11 @@ def alone(fault: str) -> Mapping[str, float]:
     return {**COMPANY.get(FAULTS[fault][0], {}), fault: CHANCES[fault]}
 
 
-async def weather(storm: Storm, seconds: float) -> None:
+async def weather(storm: Storm, seconds: float, *, at_once: bool = False) -> None:
     print(f"TAPELINE_SEED={SEED}")
     async with storm:
+        for venue in storm.venues.values() if at_once else ():
+            venue.spells.spared = frozenset()
         await storm.begin(*storm.venues)
         await storm.rage(seconds)
         await storm.calm()
@@ -72,6 +74,12 @@ async def test_one_fault(fault: str, tmp_path: Path) -> None:
 async def test_all_faults_together(tmp_path: Path) -> None:
     storm = Storm(tmp_path, {name: SELDOM * chance for name, chance in CHANCES.items()}, SEED)
     await weather(storm, 8.0)
+    check(storm)
+
+
+async def test_all_faults_from_the_first_message_on(tmp_path: Path) -> None:
+    storm = Storm(tmp_path, {name: SELDOM * chance for name, chance in CHANCES.items()}, SEED)
+    await weather(storm, 8.0, at_once=True)
     check(storm)
 
 

@@ -30,6 +30,23 @@ async def test_what_was_held_follows_what_is_older_in_its_order() -> None:
     assert not waiting.holds(BTC)
 
 
+async def test_what_was_held_is_judged_by_what_is_older() -> None:
+    waiting, letter = Holding(sink := MemorySink(), most=1_000), DeadLetter("kraken", "odd", b"{", NOW)
+    waiting.hold(BTC)
+    await waiting.take(Delivery((a_trade(1),)))
+    await waiting.take(Delivery((a_trade(100),)))
+    seen = []
+
+    def judge(past: Frame, held: Frame) -> tuple[Frame, list[DeadLetter]]:
+        seen.append((past.trade_id.tolist(), held.trade_id.tolist()))
+        return held.take(held.trade_id > 1), [letter]
+
+    await waiting.release(BTC, Delivery((a_trade(99),), source=Source.BACKFILL), judge)
+    assert seen == [([99], [1, 100])]
+    assert [frame.trade_id.tolist() for frame in sink.deliveries[0].frames] == [[99, 100]]
+    assert sink.deliveries[0].dead == (letter,)
+
+
 async def test_what_was_held_passes_alone_where_nothing_is_older() -> None:
     waiting = Holding(sink := MemorySink(), most=1_000)
     waiting.hold(BTC)

@@ -86,3 +86,22 @@ def test_each_trade_is_kept_or_told_once(trades: list[tuple[int, int]]) -> None:
     frame = _frame([number for number, _ in trades], [stamp for _, stamp in trades])
     kept, letters, _ = _sieve().sift(frame)
     assert len(kept) + len(letters) == len(trades)
+
+
+def test_what_was_held_is_judged_by_the_past() -> None:
+    past = _frame([5_000, 5_001], [NOW - 60 * SECOND, NOW - 50 * SECOND])
+    for held, stamps, good in (
+        ([1, 5_002], [NOW - SECOND, NOW], [5_002]),  # ids that begin again
+        ([1, 2], [NOW - SECOND, NOW], []),
+        ([10**12, 5_002], [NOW - SECOND, NOW], [5_002]),  # a jump
+        ([4_998, 4_999, 5_002], [NOW - 61 * SECOND, NOW - 60 * SECOND, NOW], [4_998, 4_999, 5_002]),  # a snapshot
+        ([4_999, 5_002], [NOW - 60 * SECOND + SECOND // 2, NOW], [4_999, 5_002]),  # disorder
+        ([5_100, 5_101], [NOW - SECOND, NOW], [5_100, 5_101]),
+    ):
+        sieve = Sieve({}, MINUTE)
+        first, _, _ = sieve.sift(_frame(held[:1], stamps[:1]))
+        assert first.trade_id.tolist() == held[:1]  # nothing is known yet
+        kept, letters = sieve.judge(past, _frame(held, stamps))
+        assert (kept.trade_id.tolist(), len(letters)) == (good, len(held) - len(good))
+        following = max([5_001, *good]) + 1
+        assert sieve.sift(_frame([following]))[1] == []

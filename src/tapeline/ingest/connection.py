@@ -77,7 +77,18 @@ class Connection:
         self._holding = holding
         self._tools = Tools(place, holding, status, bounds, clock, random, sieve, Skew(), letters)
         self._means = Means(
-            shared.sink, walking, holding, patience, status, bounds, clock, random, shared.live, contiguous
+            shared.sink,
+            walking,
+            holding,
+            patience,
+            status,
+            bounds,
+            clock,
+            random,
+            shared.live,
+            contiguous,
+            sieve,
+            letters,
         )
 
     async def run(self) -> None:

@@ -18,9 +18,11 @@ from tapeline.exchanges.base import Span
 from tapeline.ingest.base import Delivery, Missing, Sink, Source, Standing, Status, count_kinds
 from tapeline.ingest.bounds import Backoff, Bounds
 from tapeline.ingest.holding import Holding
+from tapeline.ingest.letters import Letters
 from tapeline.ingest.patience import Patience
+from tapeline.ingest.sieve import Sieve
 from tapeline.ingest.walking import Walking, only, size, span_of, together
-from tapeline.types import Frame
+from tapeline.types import DeadLetter, Frame
 
 _RECENT = 10 * SECOND
 
@@ -47,6 +49,8 @@ class Means:
     random: Random
     live: Live
     contiguous: bool
+    sieve: Sieve
+    letters: Letters
 
 
 class Healer:
@@ -216,10 +220,18 @@ class Healer:
     async def _deliver(self, name: str, delivery: Delivery) -> None:
         count_kinds(self._means.status.ignored, delivery.ignored)
         if self._means.contiguous and delivery.frames and self._means.holding.holds(name):
-            await self._means.holding.release(name, delivery)
+            await self._means.holding.release(name, delivery, self._judge)
         else:
             await self._means.sink.take(delivery)
         self._means.status.healed += sum(map(len, delivery.frames))
+
+    def _judge(self, past: Frame, held: Frame) -> tuple[Frame, list[DeadLetter]]:
+        good, letters = self._means.sieve.judge(past, held)
+        if letters:
+            self._first_live.pop(held.instrument, None)
+            if len(good):
+                self._first_live[held.instrument] = int(good.trade_id.min())
+        return good, self._means.letters.keep(letters, _now())
 
     def _has_met(self, name: str, frames: Sequence[Frame]) -> bool:
         """Return whether the past has come up to what was heard live."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tapeline.ingest.base import Delivery, Sink
-from tapeline.types import Frame
+from tapeline.types import DeadLetter, Frame
 
 _JOINED = 64
 """Frames that wait are joined so many at a time: most hold one trade, which takes 50 bytes, and themselves 1 KB."""
@@ -29,6 +30,14 @@ class _Held:
         if len(self.loose) == _JOINED:
             self.joined.append(Frame.concat(self.loose))
             self.loose = []
+
+
+Judge = Callable[[Frame, Frame], tuple[Frame, Sequence[DeadLetter]]]
+"""Returns of the trades that were held (the second), in the light of the first, those that can be true, and letters."""
+
+
+def _believed(_past: Frame, held: Frame) -> tuple[Frame, Sequence[DeadLetter]]:
+    return held, ()
 
 
 class Holding:
@@ -74,8 +83,13 @@ class Holding:
             await self.release(name)
         return full
 
-    async def release(self, instrument: str, older: Delivery | None = None) -> None:
+    async def release(self, instrument: str, older: Delivery | None = None, judge: Judge = _believed) -> None:
         """Hold an instrument back no longer: pass on what is older and what was held, as one.
+
+        Args:
+            instrument: ours.
+            older: what REST told.
+            judge: parts what was held into what can follow that and letters for the rest.
 
         Raises:
             StoreUnavailable: see `Sink.take`.
@@ -84,9 +98,13 @@ class Holding:
             held = self._held.pop(instrument, _Held())
             like = older or held.like
             if like is not None:
-                past = [frame for frame in older.frames if frame.instrument == instrument] if older else []
-                frames = [*past, *held.joined, *held.loose]
-                await self._sink.take(replace(like, frames=(Frame.concat(frames),) if frames else ()))
+                frames = [frame for frame in older.frames if frame.instrument == instrument] if older else []
+                waited, dead = [*held.joined, *held.loose], like.dead
+                if frames and waited:
+                    good, letters = judge(Frame.concat(frames), Frame.concat(waited))
+                    waited, dead = [good], (*dead, *letters)
+                frames += waited
+                await self._sink.take(replace(like, frames=(Frame.concat(frames),) if frames else (), dead=dead))
 
     async def drained(self) -> None:
         """Wait until the sink has committed what was passed on, for a moment at most."""

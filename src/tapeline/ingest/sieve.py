@@ -25,6 +25,8 @@ _BACK = 10_000
 """Ids lower by more than this are no snapshot, and no disorder."""
 _LATE = MINUTE
 """A new id is not stamped so long before an older one."""
+_DISORDER = SECOND
+"""Ids of one instrument may be so far from the order of their times."""
 _LAST = 2**63 - 1
 _HOLES = 1_000
 """So many runs of ids that were left out are remembered, the newest."""
@@ -77,6 +79,26 @@ class Sieve:
         if letters:
             frame = frame.take(kept)
         return frame, letters, bool(letters) or _advance(frame, mark)
+
+    def judge(self, past: Frame, held: Frame) -> tuple[Frame, list[DeadLetter]]:
+        """Judge live trades of an instrument of which nothing was known, by the trades before them that REST told.
+
+        Ids lower than those of the past are of older trades: one that happened later lies.
+
+        Returns:
+            the trades that can be true, and letters for the others.
+        """
+        first, last = int(past.trade_id.argmin()), int(past.trade_id.argmax())
+        oldest = int(past.trade_id[first])
+        false = (held.trade_id < oldest) & (_happened(held) > past.ts_event[first] + _DISORDER)
+        letters = _letters(held.take(false), f"id: expected one after {oldest}, which is older")
+        self._marks[held.instrument] = _Mark(int(past.trade_id[last]), int(past.ts_event[last]))
+        if not false.all():
+            held, more, _ = self.sift(held.take(~false))
+            letters += more
+        else:
+            held = held.take(~false)
+        return held, letters
 
     def _follows(self, frame: Frame, mark: _Mark) -> bool:
         """Move on with trades that are just the next ones, as nearly all are; return False for others."""

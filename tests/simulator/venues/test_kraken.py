@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from tests.simulator.venues.tools import NOW, opened, read, said, tapes
 from tests.simulator.venues.tools import recorded as recorded_tape
 
-from tapeline.clock import MINUTE, SECOND
+from tapeline.clock import HOUR, MINUTE, SECOND
 from tapeline.exchanges import kraken, kraken_trades
 from tapeline.exchanges.base import Ack, Trade
 from tapeline.simulator.tape import Tape
@@ -107,6 +108,34 @@ def test_errors_come_inside_status_200(params: dict[str, str], error: str) -> No
 @pytest.mark.parametrize("pair", ["XBTUSD", "XXBTZUSD", "XBT/USD"])
 def test_a_pair_has_three_names_and_is_told_under_the_full_one(pair: str) -> None:
     assert set(called(Kraken(kraken_tapes()), "Trades", pair=pair)["result"]) == {"XXBTZUSD", "last"}
+
+
+def test_candles_have_the_shape_that_kraken_sent(shared: Path) -> None:
+    theirs = example(shared, "http_ohlc.json")["result"]
+    ours = called(Kraken(kraken_tapes()), "OHLC", pair="XBTUSD")["result"]
+    (pair,) = set(theirs) - {"last"}
+    assert [type(value) for value in ours["XXBTZUSD"][0]] == [type(value) for value in theirs[pair][0]]
+    assert type(ours["last"]) is type(theirs["last"])
+
+
+def test_candles_have_no_hole_and_end_with_the_running_one() -> None:
+    venue, now = Kraken(kraken_tapes(rate=0.01)), NOW + 5 * MINUTE
+    told = called(venue, "OHLC", now, pair="XBTUSD")["result"]
+    rows = told["XXBTZUSD"]
+    assert [row[0] for row in rows] == list(range(rows[0][0], now // SECOND + 1, 60))
+    assert told["last"] == rows[-2][0]
+    quiet = [(before, row) for before, row in pairwise(rows) if not row[7]]
+    assert len(quiet) > 10
+    assert all(row[1:5] == [before[4]] * 4 and float(row[5]) == float(row[6]) == 0 for before, row in quiet)
+    assert sum(row[7] for row in rows) == len(venue.tapes["BTC-USD.KRAKEN"].whole())
+    since = called(venue, "OHLC", now, pair="XBTUSD", since=str(rows[-4][0]))["result"]["XXBTZUSD"]
+    assert since == rows[-3:]
+    assert called(venue, "OHLC", now, pair="XBTUSD", interval="7") == {"error": ["EGeneral:Invalid arguments:interval"]}
+
+
+def test_no_more_than_720_closed_candles_are_told() -> None:
+    long = tapes(Kraken, "BTC-USD.KRAKEN", rate=0.05, history=13 * HOUR)
+    assert len(called(Kraken(long), "OHLC", NOW, pair="XBTUSD")["result"]["XXBTZUSD"]) == 721
 
 
 def test_calls_over_the_limit_are_refused_for_the_pair_alone_until_time_has_passed() -> None:

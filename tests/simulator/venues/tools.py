@@ -18,11 +18,11 @@ from tapeline.types import Frame
 NOW = JANUARY_2024
 
 
-def tapes(kind: type[Venue], *instruments: str, rate: float = 1.0) -> dict[str, Tape]:
-    """Return tapes with an hour of trades before ``NOW``."""
+def tapes(kind: type[Venue], *instruments: str, rate: float = 1.0, history: int = HOUR) -> dict[str, Tape]:
+    """Return tapes with an hour of trades before ``NOW``, or so many ns of them."""
     made = {}
     for name in instruments:
-        source = MarketSource(name, 1, now=NOW, history=HOUR, rate=rate, resolution=kind.resolution)
+        source = MarketSource(name, 1, now=NOW, history=history, rate=rate, resolution=kind.resolution)
         made[name] = Tape(source.listing)
         made[name].append(source.until(NOW))
     return made

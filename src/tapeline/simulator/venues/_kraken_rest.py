@@ -1,4 +1,4 @@
-"""Kraken's public REST calls: Trades, Time, SystemStatus, AssetPairs, Assets.
+"""Kraken's public REST calls: Trades, OHLC, Time, SystemStatus, AssetPairs, Assets.
 
 How far it may be overrun is not published: here a pair (other calls: all together) has ``_BURST`` calls at hand and
 gains one a second; a refused call costs nothing.
@@ -20,10 +20,12 @@ from tapeline.clock import MINUTE, SECOND, format_time
 from tapeline.simulator.tape import Listing, Tape, Tapes, decimal_texts
 from tapeline.simulator.venue import Request, Response
 from tapeline.simulator.venues._kraken_names import Names, takers_order
+from tapeline.simulator.venues._kraken_ohlc import INTERVALS, ohlc
 from tapeline.types import Frame
 
 _PAGE = 1000
 _BURST = 15
+_BY_PAIR = ("Trades", "OHLC")
 _SECONDS_DIGITS = 11
 _LAST = re.compile(rb'"last":"(\d+)"')
 _encode = msgspec.json.encode
@@ -50,7 +52,7 @@ class Rest:
         """Answer a call."""
         call = request.path.removeprefix("/0/public/")
         try:
-            self._count(f"{call} {request.params.get('pair', '')}" if call == "Trades" else "", now)
+            self._count(f"{call} {request.params.get('pair', '')}" if call in _BY_PAIR else "", now)
             return _told(self._result(call, request.params, tapes, now))
         except _Refused as error:
             return Response(200, _encode({"error": [str(error)]}))
@@ -78,6 +80,13 @@ class Rest:
             full = self._full(params.get("pair"))
             tape = tapes[self._listings[full].instrument]
             return _trades(full, tape, params)
+        if call == "OHLC":
+            full = self._full(params.get("pair"))
+            interval = params.get("interval", "1")
+            if interval not in INTERVALS:
+                raise _Refused("EGeneral:Invalid arguments:interval")
+            tape = tapes[self._listings[full].instrument]
+            return ohlc(full, tape, interval, _since(params.get("since", "0")), now)
         if call == "Time":
             moment = datetime.fromtimestamp(now // SECOND, UTC)
             return _encode({"unixtime": now // SECOND, "rfc1123": moment.strftime("%a, %d %b %y %H:%M:%S +0000")})
