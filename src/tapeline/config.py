@@ -26,6 +26,7 @@ from pydantic_settings import (
 from tapeline.clock import format_duration, parse_duration
 from tapeline.errors import UnknownName, UsageError
 from tapeline.types import Timeframe, check_instrument
+from tapeline.user_files import paths_in
 
 T = TypeVar("T")
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -132,8 +133,8 @@ class Settings(BaseSettings):
     @field_validator("indicators", "sets", "models")
     @classmethod
     def _check_paths(cls, paths: str) -> str:
-        for path in filter(None, paths.split(os.pathsep)):
-            if not Path(path).exists():
+        for path in paths_in(paths):
+            if not path.exists():
                 raise ValueError(f"paths that exist, separated by {os.pathsep}")
         return paths
 
@@ -184,6 +185,15 @@ class Settings(BaseSettings):
     def _check_duration(cls, text: object, about: ValidationInfo) -> object:
         parse_duration(str(text), where=f"settings {about.field_name}")
         return text
+
+    @field_validator("cors")
+    @classmethod
+    def _check_cors(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            found = urlsplit(origin)
+            if origin not in {"*", f"{found.scheme}://{found.netloc}"}:
+                raise ValueError("origins, such as https://HOST or http://HOST:PORT, or *")
+        return origins
 
     @field_validator("mlflow_uri")
     @classmethod

@@ -11,14 +11,23 @@ from types import ModuleType
 from tapeline.errors import UsageError
 
 
+def paths_in(text: str) -> list[Path]:
+    """Return the paths that a text names, separated as in PATH.
+
+    >>> [path.name for path in paths_in(os.pathsep.join(["/a/mine.py", "", "/b/folder"]))]
+    ['mine.py', 'folder']
+    """
+    return [Path(path) for path in text.split(os.pathsep) if path]
+
+
 def user_files(variable: str) -> list[Path]:
-    """Return the files that a variable names, and those in its folders; paths are separated as in PATH.
+    """Return the files that a variable names, and those in its folders.
 
     Raises:
         UsageError: it names what does not exist.
     """
     found: list[Path] = []
-    for path in map(Path, filter(None, os.environ.get(variable, "").split(os.pathsep))):
+    for path in paths_in(os.environ.get(variable, "")):
         if not path.exists():
             rule = "a file or folder"
             raise UsageError(variable, "names a path that does not exist", expected=rule, was=str(path))

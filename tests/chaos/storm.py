@@ -27,6 +27,7 @@ from tapeline.ingest.places import place_of
 from tapeline.ingest.venues import Ingest
 from tapeline.pipeline import Pipeline
 from tapeline.recorder import layout_of
+from tapeline.runners.embedded import open_database
 from tapeline.runners.writer import Writer
 from tapeline.simulator.faults import FAULTS, Faults, Per
 from tapeline.simulator.market import JANUARY_2024
@@ -160,7 +161,7 @@ class Storm:
             await self._stack.enter_async_context(venue.server)
             venue.place = self._place(name, venue.server.rest_url)
         self.writer = Writer(
-            lambda: DuckDBStore(self.settings.db),
+            lambda: open_database(self.settings.db),
             self.settings,
             clock=self.clock,
             timer=self.clock.now,

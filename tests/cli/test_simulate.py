@@ -107,6 +107,7 @@ def test_every_fault_is_documented(root: Path) -> None:
         (["--out", "a.csv", "--no-limits"], "--no-limits beside --out"),
         (["--venue", "kraken", "--trades", "5"], "--trades beside --venue"),
         (["--venue", "kraken", "--tape", "a.csv", "--rate", "5"], "--rate beside --tape"),
+        (["--venue", "kraken", "--speed", "5"], "--speed beside --venue without --tape"),
         (["--out", "a.csv", "--instruments", "A-B.SIM,C-D.SIM"], "one instrument"),
     ],
 )

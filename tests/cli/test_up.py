@@ -111,6 +111,7 @@ def test_the_second_process_is_refused_by_the_name_of_the_first(
 def test_check_prints_the_settings_and_hides_secrets(tapeline: Tapeline, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAPELINE_TOKEN", "very-secret")
     monkeypatch.setenv("TAPELINE_MASSIVE_KEY", "other-secret")
+    monkeypatch.setenv("TAPELINE_KRAKEN_URL", "wss://me:secret@127.0.0.1:1/v2")
 
     shown = tapeline("up", "BTC-USD.KRAKEN", "--check", "--json")
     lines = tapeline("up", "--check")
@@ -118,6 +119,7 @@ def test_check_prints_the_settings_and_hides_secrets(tapeline: Tapeline, monkeyp
     assert shown.json["instruments"] == ["BTC-USD.KRAKEN"]
     assert "secret" not in shown.out + lines.out
     assert "token = **********" in lines.out
+    assert "kraken_url = wss://me:**********@127.0.0.1:1/v2" in lines.out
 
 
 @pytest.mark.parametrize(
@@ -128,12 +130,15 @@ def test_check_prints_the_settings_and_hides_secrets(tapeline: Tapeline, monkeyp
         ("TAPELINE_GAP_TIMEOUT", "soon", "gap_timeout"),
         ("TAPELINE_KRAKEN_URL", "ftp://x", "settings kraken_url"),
         ("TAPELINE_KRAKEN_FEED", "nothing", "settings kraken_feed"),
+        ("TAPELINE_COINBASE_FEED", "nothing", "settings coinbase_feed"),
+        ("TAPELINE_BINANCE_REST_URL", "ftp://x", "settings binance_rest_url"),
         ("TAPELINE_PREDICT", "3m/6m", "one of the timeframes"),
         ("TAPELINE_SETS", "/nowhere", "settings sets"),
         ("TAPELINE_FEATURE_SETS", "nothing", "feature set nothing"),
         ("TAPELINE_INSTRUMENTS", "NOPE", "cannot be followed"),
         ("TAPELINE_INSTRUMENTS", "MASSIVE", "settings massive_key"),
         ("TAPELINE_HOST", "0.0.0.0", "settings host"),
+        ("TAPELINE_CORS", "example.com", "settings cors"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named_with_its_rule(

@@ -13,7 +13,7 @@ from tests.ingest.fakes import BOUNDS, FREE, FakeKraken, MemorySink, until
 from tapeline.clock import SECOND, SystemClock
 from tapeline.config import load_settings
 from tapeline.errors import UnknownName, UsageError
-from tapeline.exchanges.base import Limits
+from tapeline.exchanges.base import Limits, exchanges
 from tapeline.ingest.base import Place, State
 from tapeline.ingest.places import followed, place_of
 from tapeline.ingest.venues import Ingest
@@ -120,6 +120,14 @@ def test_instruments_are_spread_over_connections() -> None:
     ingest = Ingest([(few, names)], MemorySink(), clock=SystemClock())
     assert [one.instruments for one in ingest.statuses] == [tuple(names[:2]), tuple(names[2:4]), tuple(names[4:])]
     assert [one.connection for one in ingest.statuses] == [1, 2, 3]
+
+
+def test_an_added_venue_is_reached_where_its_variables_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    foo = replace(exchanges()["KRAKEN"], venue="FOO")
+    monkeypatch.setattr("tapeline.ingest.places.exchanges", lambda: {"FOO": foo})
+    assert place_of("FOO", load_settings()).rest_url == foo.feeds[0].rest_url
+    monkeypatch.setenv("TAPELINE_FOO_URL", "http://127.0.0.1:9")
+    assert place_of("FOO", load_settings()).rest_url == "http://127.0.0.1:9"
 
 
 def test_where_settings_say_that_venues_are() -> None:

@@ -24,7 +24,7 @@ from tapeline.features import FeatureSet
 from tapeline.importing import import_files
 from tapeline.ingest.base import Place
 from tapeline.ingest.bounds import Bounds
-from tapeline.ingest.places import followed, place_of, prepared, usual
+from tapeline.ingest.places import check_venues, followed, place_of, prepared, usual
 from tapeline.ingest.reach import why_not
 from tapeline.ingest.rest import Rest, new_client
 from tapeline.runners.embedded import Embedded
@@ -147,6 +147,8 @@ def _served(live: Embedded) -> AbstractAsyncContextManager[str]:
 
 
 def _places(settings: Settings, *, simulated: bool) -> list[tuple[Place, Sequence[str]]]:
+    if not simulated:
+        check_venues(settings)
     by_venue = followed(settings, simulated=SPEAKS if simulated else "")
     return [(place_of(venue, settings, simulated=simulated), names) for venue, names in by_venue.items()]
 

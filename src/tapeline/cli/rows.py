@@ -31,11 +31,12 @@ def give(
     by: str | None = None,
     heading: str = "",
     hide: Sequence[str] = (),
+    nothing: str = "no rows: none has closed in the time asked for",
 ) -> None:
     """Write a table to ``out``, or print it.
 
     On a screen a ``heading`` stands for the columns that ``hide`` names, and a table that is too wide lies on its side
-    with ``by`` as its head.
+    with ``by`` as its head. ``nothing`` is said where there are no rows.
     """
     if out is not None:
         tell_file(invocation, write_file(out, [table], table.schema))
@@ -46,7 +47,7 @@ def give(
         if not limited:
             invocation.note("the last rows; more with --limit N, all with --out FILE or --json")
     else:
-        invocation.note("no rows: none has closed in the time asked for")
+        invocation.note(nothing)
 
 
 def _for_a_screen(table: pa.Table, by: str | None) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from urllib.parse import urlsplit, urlunsplit
@@ -33,23 +34,26 @@ def place_of(venue: str, settings: Settings, *, simulated: bool = False) -> Plac
     if exchange is None or not exchange.feeds:
         known = ", ".join(name for name, one in exchanges().items() if one.feeds)
         raise UnknownName(f"venue {venue}", "is not known", expected=f"one of {known}", was=venue)
-    feed = _feed(exchange, _setting(settings, venue, "feed"))
+    feed, ws_url, rest_url = _reached(exchange, settings)
     key = _setting(settings, venue, "key")
     if feed.login is not None and not key:
         name = f"settings {venue.lower()}_key"
         raise UsageError(
             name, "is not set", expected="your key", was="", next_step=f"set TAPELINE_{venue}_KEY or leave {venue} out"
         )
-    url = _setting(settings, venue, "url")
-    rest_url = _setting(settings, venue, "rest_url") or url
-    return Place(
-        exchange,
-        feed,
-        _moved(feed.ws_url, url, "ws", f"settings {venue.lower()}_url"),
-        _moved(feed.rest_url, rest_url, "http", f"settings {venue.lower()}_rest_url"),
-        SIMULATED if simulated else exchange.venue,
-        key,
-    )
+    return Place(exchange, feed, ws_url, rest_url, SIMULATED if simulated else exchange.venue, key)
+
+
+def check_venues(settings: Settings) -> None:
+    """Check what the settings say of venues, of those too that are not followed now: a slip there would wait unseen.
+
+    Raises:
+        UnknownName: a venue has no such feed.
+        UsageError: an address is none.
+    """
+    for exchange in exchanges().values():
+        if exchange.feeds:
+            _reached(exchange, settings)
 
 
 def followed(settings: Settings, instruments: Iterable[str] = (), *, simulated: str = "") -> dict[str, list[str]]:
@@ -104,6 +108,19 @@ async def prepared(place: Place, rest: Rest) -> Place:
         answer = await rest.get(request)
 
 
+def _reached(exchange: Exchange, settings: Settings) -> tuple[Feed, str, str]:
+    """Return the feed of a venue that the settings name, and its addresses: of the WebSocket and of REST."""
+    venue = exchange.venue
+    feed = _feed(exchange, _setting(settings, venue, "feed"))
+    url = _setting(settings, venue, "url")
+    rest_url = _setting(settings, venue, "rest_url") or url
+    return (
+        feed,
+        _moved(feed.ws_url, url, "ws", f"settings {venue.lower()}_url"),
+        _moved(feed.rest_url, rest_url, "http", f"settings {venue.lower()}_rest_url"),
+    )
+
+
 def _feed(exchange: Exchange, name: str) -> Feed:
     feeds = {feed.name: feed for feed in exchange.feeds}
     if not name:
@@ -115,7 +132,10 @@ def _feed(exchange: Exchange, name: str) -> Feed:
 
 
 def _setting(settings: Settings, venue: str, name: str) -> str:
-    value = getattr(settings, f"{venue.lower()}_{name}", "")
+    """Return what is set for a venue; for one that was added, what its environment variable says."""
+    value = getattr(settings, f"{venue.lower()}_{name}", None)
+    if value is None:
+        return os.environ.get(f"TAPELINE_{venue}_{name.upper()}", "")
     return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _TRADES = 100_000
 _FILE = "BTC-USD.SIM"
+_OF_TAPES = {"speed", "own_times"}
 _SERVED = {"port", "history", "faults", "fault_log", "no_limits", "tape", "speed", "own_times", "truth"}
 """What only a server heeds."""
 _INVENTED = {"rate", "steady", "edge"}
@@ -120,6 +121,8 @@ def command(
     _refuse("--venue", {"trades"})
     if wanted.tape is not None:
         _refuse("--tape", _INVENTED)
+    else:
+        _refuse("--venue without --tape", _OF_TAPES)
     from tapeline.simulator.faults import no_log
 
     with ExitStack() as closing:

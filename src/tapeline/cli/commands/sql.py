@@ -21,6 +21,6 @@ def command(invocation: Invocation, query: str, limit: int | None, out: Path | N
     most = screen_limit(invocation, limit, out, rows=100)
     with invocation.store() as store:
         table = store.sql(query, limit=most)
-    give(invocation, table, out)
+    give(invocation, table, out, nothing="no rows")
     if limit is None and most is not None and table.num_rows == most:
         invocation.note(f"the first {most} rows; more with --limit N, all with --out FILE or --json")

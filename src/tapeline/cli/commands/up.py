@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import click
 
 from tapeline.cli.invocation import Command, Invocation
+
+_STARS = "**********"
 
 
 @click.command(cls=Command)
@@ -61,10 +64,16 @@ def _print(invocation: Invocation, settings: Any) -> int:
     """Print the settings; a secret shows only whether there is one."""
     from tapeline.cli.output import write_json
 
-    values = settings.model_dump(mode="json")
+    values = {name: _hidden(value) for name, value in settings.model_dump(mode="json").items()}
     if invocation.json:
         write_json(values)
         return 0
     for name, value in values.items():
         click.echo(f"{name} = {' '.join(value) if isinstance(value, list) else value}")
     return 0
+
+
+def _hidden(value: Any) -> Any:
+    """Return a value without the password that an address may hold."""
+    found = re.fullmatch(r"(\w+://[^/@]*?:)[^/@]+(@.*)", value) if isinstance(value, str) else None
+    return f"{found[1]}{_STARS}{found[2]}" if found else value
