@@ -10,6 +10,7 @@ from tapeline import query
 from tapeline.config import Settings
 from tapeline.monitor.anomaly import Anomaly, AnomalyDetector
 from tapeline.stores.base import Store
+from tapeline.types import Timeframe
 
 NEWEST = 1440
 """How many of the newest candles are judged."""
@@ -43,6 +44,7 @@ def anomalies(
     instrument: str,
     timeframe: str,
     *,
+    start: int | None = None,
     end: int | None = None,
     newest: int = NEWEST,
     rate: float = RATE,
@@ -54,7 +56,8 @@ def anomalies(
         settings: which of them are stored.
         instrument: ours.
         timeframe: of the candles.
-        end: only candles that open before it, ns UTC.
+        start: only candles that close at or after it, ns UTC.
+        end: only candles that close before it, ns UTC.
         newest: how many of the newest candles to judge.
         rate: the share to be called anomalies on data like those before.
 
@@ -63,10 +66,13 @@ def anomalies(
         UsageError: the rate cannot be ranked.
     """
     detector = AnomalyDetector(rate=rate, window=max(_WINDOW, round(2 / rate) + 1) if rate > 0 else _WINDOW)
-    before = _WINDOW + _SETTLING
-    found = query.candles(store, settings, instrument, timeframe, None, end, newest + before)
-    told = detector.update(found.records)
-    judged = [one for one in told[-newest:] if one.is_anomaly is not None]
+    grid = Timeframe.parse(timeframe)
+    if start is not None and end is not None:
+        newest = min(newest, max(0, -(-(end - start) // grid.step)))
+    before, opens = _WINDOW + _SETTLING, None if end is None else end - grid.size
+    found = query.candles(store, settings, instrument, timeframe, None, opens, newest + before)
+    told = detector.update(found.records)[-newest:] if newest else []
+    judged = [one for one in told if one.is_anomaly is not None and one.close_time >= (start or one.close_time)]
     return Anomalies(
         found.instrument, found.timeframe, tuple(one for one in judged if one.is_anomaly), len(judged), rate
     )

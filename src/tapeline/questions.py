@@ -182,9 +182,16 @@ def rollback(name: str) -> Question[Done]:
     return _post(f"models/{quote(name)}/rollback", Done)
 
 
-def gaps(*, instrument: str | None = None) -> Question[Page[Gap]]:
-    """Ask for missing trade ids."""
-    return _get("gaps", Page[Gap], instrument=instrument)
+def gaps(
+    *,
+    instrument: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    limit: int = 1000,
+    cursor: str | None = None,
+) -> Question[Page[Gap]]:
+    """Ask for missing trade ids; with a span of time, for those known to touch it."""
+    return _get("gaps", Page[Gap], instrument=instrument, start=start, end=end, limit=limit, cursor=cursor)
 
 
 def heal(instrument: str) -> Question[Done]:
@@ -234,9 +241,12 @@ def drift() -> Question[DriftReport]:
     return _get("drift", DriftReport)
 
 
-def anomalies(instrument: str, *, timeframe: str = "1m", limit: int = 1440) -> Question[Page[Anomaly]]:
-    """Ask which of the newest ``limit`` candles are anomalies."""
-    return _get("anomalies", Page[Anomaly], instrument=instrument, timeframe=timeframe, limit=limit)
+def anomalies(
+    instrument: str, *, timeframe: str = "1m", start: str | None = None, end: str | None = None, limit: int = 1440
+) -> Question[Page[Anomaly]]:
+    """Ask which of the last ``limit`` candles with close_time in [start, end) are anomalies."""
+    span = {"start": start, "end": end, "limit": limit}
+    return _get("anomalies", Page[Anomaly], instrument=instrument, timeframe=timeframe, **span)
 
 
 def status() -> Question[Document]:

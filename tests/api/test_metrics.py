@@ -57,6 +57,7 @@ async def run(client: httpx.AsyncClient, hub: Hub, live: Live, store: DuckDBStor
     venue["state"] = "stale"
     instrument |= {"trades_per_second": 9.0, "last_trade": "2024-01-01T00:00:10Z", "gaps": {"open": 3}}
     live.told["latency_ms"]["commit"] |= {"p50": 5.0}
+    live.told["latency_ms"] |= {name: {"p50": 7.0, "p99": 8.0, "count": 1} for name in ("receive", "total")}
     live.told |= {"queue": {"length": 4, "limit": 9}, "memory_bytes": 2_000, "shed": {"stream": 1}}
 
 
@@ -89,6 +90,8 @@ CAUSES: list[tuple[Cause, str, dict[str, str], float]] = [
     (run, "tapeline_gaps", {**INSTRUMENT, "status": "open"}, 3),
     (run, "tapeline_pipeline_lag_ms", {"stage": "commit", "quantile": "0.5"}, 5),
     (run, "tapeline_db_write_latency_seconds", {"quantile": "0.5"}, 0.005),
+    (run, "tapeline_event_production_latency_seconds", {"quantile": "0.5"}, 0.007),
+    (run, "tapeline_stream_processing_delay_seconds", {"quantile": "0.99"}, 0.008),
     (run, "tapeline_queue_length", {}, 4),
     (run, "tapeline_memory_bytes", {}, 2_000),
     (run, "tapeline_shed_total", {"channel": "stream"}, 1),

@@ -139,8 +139,8 @@ async def test_an_answer_is_packed_and_tagged(client: httpx.AsyncClient) -> None
         (f"candles?instrument={TRADED}&limit=0", 422, "greater than or equal to 1"),
         (f"candles?instrument={TRADED}&limit=1000000000", 422, "less than or equal to 10000"),
         (f"candles?instrument={TRADED}&limit=x", 422, "integer"),
-        (f"candles?instrument={TRADED}&start=yesterday", 422, "start"),
-        (f"candles?instrument={TRADED}&start=2024-02-30", 400, "time"),
+        (f"candles?instrument={TRADED}&start=yesterday", 422, "RFC 3339, such as 2024-08-09"),
+        (f"candles?instrument={TRADED}&start=2024-02-30", 400, "start: cannot be read: expected RFC 3339"),
         (f"candles?instrument={TRADED}&start=9999-01-01", 400, "2262"),
         (f"candles?instrument={TRADED}&start=2024-01-02&end=2024-01-01", 400, "start: is not before end"),
         (f"candles?instrument={TRADED}&timeframe=7m", 400, "divides a day"),
@@ -148,6 +148,10 @@ async def test_an_answer_is_packed_and_tagged(client: httpx.AsyncClient) -> None
         (f"candles?instrument={TRADED}&cursor=AAAA", 400, "cursor"),
         (f"trades?instrument={TRADED}&cursor=WzFd", 400, "cursor"),
         (f"candles?instrument={TRADED}&instrumnt=x", 422, "instrumnt"),
+        (f"candles?instrument={TRADED}&instrument=X.Y", 422, f"one value, was '{TRADED}, X.Y'"),
+        ("gaps?cursor=WzFd", 400, "cursor: is of another route"),
+        (f"gaps?instrument={TRADED}&start=2024-01-02&end=2024-01-01", 400, "start: is not before end"),
+        (f"anomalies?instrument={TRADED}&start=2024-01-02&end=2024-01-01", 400, "start: is not before end"),
         ("candles", 422, "instrument: is missing"),
         ("candles?instrument=btc", 422, "instrument"),
         ("candles?instrument=DOGE-USD.SIM", 404, TRADED),
@@ -204,3 +208,17 @@ async def test_a_gap_is_placed_in_time_by_the_trades_beside_it(client: httpx.Asy
         ("open", begun, ended),
         ("healed", None, None),
     }
+
+
+async def test_gaps_are_paged_by_id_and_found_by_time(client: httpx.AsyncClient, store: DuckDBStore) -> None:
+    stored = store.read("trades", instrument=TRADED)
+    ids, times = stored["trade_id"].to_pylist(), stored["ts_event"].to_pylist()
+    places = [100, 200, 300, 400]
+    for place in places:
+        row = {"instrument": TRADED, "first_missing": ids[place], "last_missing": ids[place], "status": "open"}
+        store.upsert("gaps", rows.from_dicts("gaps", row))
+    found = await rows_of(client, "/v1/gaps", limit=2)
+    assert [gap["first_missing"] for gap in found] == [*(ids[place] for place in places), 70_000]
+    inside = {"start": format_time(times[200]), "end": format_time(times[350])}
+    touched = await rows_of(client, "/v1/gaps", instrument=TRADED, limit=1, **inside)
+    assert [gap["first_missing"] for gap in touched] == [ids[200], ids[300]]

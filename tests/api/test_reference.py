@@ -15,8 +15,10 @@ from tests.stored import SETTINGS, START, TRADED, trades
 
 from tapeline import query
 from tapeline.api.app import create_app
+from tapeline.api.problems import problem_of
 from tapeline.clock import DAY, MINUTE, ManualClock, format_time
 from tapeline.config import Settings
+from tapeline.errors import UsageError
 from tapeline.hub import Hub
 from tapeline.learning.artifact import Artifact
 from tapeline.model_rows import learning_set, model_rows
@@ -58,6 +60,8 @@ async def test_regime_looks_back_over_the_rows_given(client: httpx.AsyncClient, 
     assert sum(found["probabilities"].values()) == pytest.approx(1)
     short = await client.post("/predict/regime", json=ask | {"rows_before": []})
     assert (short.status_code, "59 rows_before" in short.json()["detail"]) == (400, True)
+    few = await client.post("/predict/regime", json={"symbol": TRADED, "features": [1.0]})
+    assert (few.status_code, ", ".join(rows_of(store)[1]) in few.json()["expected"]) == (400, True)
 
 
 async def test_anomaly_is_flagged_by_its_score(client: httpx.AsyncClient, store: DuckDBStore) -> None:
@@ -139,6 +143,44 @@ async def test_without_a_model_nothing_is_invented(store: DuckDBStore, route: st
     assert "tapeline train" in answer.json()["next_step"]
 
 
+async def test_names_of_a_large_feature_set_are_told_whole() -> None:
+    names = ", ".join(f"a_feature_{at}_to_close" for at in range(200))
+    problem = problem_of(UsageError("model m", "has other features", expected=names, was=f"missing {names}"))
+    assert (problem.expected, problem.was) == (names, f"missing {names}")
+    assert names in problem.detail
+
+
+async def test_what_is_stored_but_has_no_model_is_waited_for_not_unknown(client: httpx.AsyncClient, live: Live) -> None:
+    warmup = {"1m": {"have": 7, "needed": 60}}
+    live.told["instruments"].append({"instrument": "SOL-USD.SIM", "warmup": warmup})
+    for symbol, waited in (("ETHUSD", {}), ("SOLUSD", {"SOL-USD.SIM": warmup})):
+        answer = await client.post("/predict/direction", json={"symbol": symbol})
+        assert (answer.status_code, answer.json()["state"]["warmup"]) == (503, waited)
+    assert (await client.post("/predict/direction", json={"symbol": "DOGEUSD"})).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("warmup", "waiting"),
+    [
+        ({"1m": {"have": 20, "needed": 60}}, "40 more 1m candles in a row"),
+        ({"1m": {"have": 60, "needed": 60}}, "the next closed 1m candle"),
+        (None, f"nothing follows {TRADED} here"),
+    ],
+)
+async def test_a_model_that_has_said_nothing_says_what_it_waits_for(
+    client: httpx.AsyncClient, live: Live, warmup: dict[str, dict[str, int]] | None, waiting: str
+) -> None:
+    if warmup is None:
+        live.told["instruments"] = []
+    else:
+        live.told["instruments"][0]["warmup"] = warmup
+    answer = await client.post("/predict/direction", json={"symbol": TRADED})
+    problem = answer.json()
+    assert (answer.status_code, problem["state"]["said"], problem["state"]["waiting"]) == (503, 0, waiting)
+    assert waiting in problem["detail"]
+    assert "give features" in problem["next_step"]
+
+
 async def test_what_is_no_timeframe_is_refused_and_one_has_many_names(client: httpx.AsyncClient) -> None:
     wrong = await client.post("/predict/regime", json={"symbol": TRADED, "timeframe": "7x"})
     same = await client.post("/predict/regime", json={"symbol": TRADED, "timeframe": "60s"})
@@ -183,6 +225,14 @@ async def test_symbols_and_bars(client: httpx.AsyncClient, store: DuckDBStore) -
     assert last["close"] == stored["close"][-1]
     assert last["timestamp"] == format_time(int(stored["open_time"][-1]))
     assert (await client.get("/api/ohlc/latest", params={"symbol": "btc-usd"})).json()["close"] == last["close"]
+
+
+@pytest.mark.parametrize("path", ["/api/ohlc", "/api/volatility"])
+async def test_the_slash_at_the_end_may_be_left_out(app: FastAPI, client: httpx.AsyncClient, path: str) -> None:
+    ask: dict[str, Any] = {"symbol": "BTCUSD", "limit": 5}
+    with_it, without = [await client.get(name, params=ask) for name in (f"{path}/", path)]
+    assert without.raise_for_status().content == with_it.content
+    assert {path, f"{path}/"} <= set(app.openapi()["paths"])
 
 
 async def test_a_date_as_end_means_the_whole_of_that_day(client: httpx.AsyncClient) -> None:

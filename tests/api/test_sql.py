@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import httpx
 import pytest
 from tests.api.conftest import calling
@@ -13,7 +14,9 @@ from tests.stored import SETTINGS
 
 from tapeline.api import sql
 from tapeline.api.app import create_app
+from tapeline.errors import UsageError
 from tapeline.hub import Hub
+from tapeline.stores._duckdb_reader import Reader
 from tapeline.stores.duckdb import DuckDBStore
 
 
@@ -158,3 +161,31 @@ async def test_it_is_off_unless_asked_for(store: DuckDBStore) -> None:
         answer = await ask(client, "SELECT 1")
     assert answer.status_code == 403
     assert "TAPELINE_SQL" in answer.json()["next_step"]
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("DROP TABLE trades", "is not one SELECT: expected one SELECT, was 'DROP TABLE trades'"),
+        ("SELEC 1", "cannot be read (syntax error"),
+        ("SELECT price FRM trades", "was 'SELECT price FRM trades'"),
+    ],
+)
+async def test_what_was_asked_is_told(client: httpx.AsyncClient, query: str, says: str) -> None:
+    answer = await ask(client, query)
+    assert (answer.status_code, says in answer.json()["detail"]) == (400, True), answer.text
+
+
+async def test_more_memory_than_is_left_is_told_without_advice_that_cannot_be_taken(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        try:
+            raise duckdb.OutOfMemoryException("failed to allocate; SET threads=1")
+        except duckdb.Error as error:
+            raise UsageError("sql", str(error)) from error
+
+    monkeypatch.setattr(Reader, "sql_on", fail)
+    answer = await ask(client, "SELECT list(price) FROM trades")
+    assert (answer.status_code, "needs more memory" in answer.json()["detail"]) == (400, True)
+    assert "SET" not in answer.text

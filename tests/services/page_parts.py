@@ -10,12 +10,15 @@ from time import monotonic
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tapeline.types import Float
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ("live-desk-dark", "live-desk-light", "live-phone-dark", "warming-laptop-light", "degraded-desk-dark")
+PATIENCE = 120
+"""Seconds until a test gives up. No claim: with a dozen busy processes a core, a page took 15 to open its panels."""
+expect.set_options(timeout=PATIENCE * 1000)
 SIZES = {"desk": (1440, 900), "laptop": (1024, 768), "phone": (390, 844)}
 
 
@@ -63,7 +66,7 @@ class Sight:
         """Return what stands in the first such element."""
         return self.page.locator(selector).first.inner_text()
 
-    def wait(self, condition: str, seconds: float = 15) -> None:
+    def wait(self, condition: str, seconds: float = PATIENCE) -> None:
         """Wait until a condition in JavaScript holds; the browser's own way to wait is refused by the page's CSP."""
         end = monotonic() + seconds
         while not self.page.evaluate(condition):
@@ -99,6 +102,7 @@ def seen(
         color_scheme="light" if theme == "light" else "dark",
         timezone_id="Europe/Zurich",
     )
+    context.set_default_timeout(PATIENCE * 1000)
     try:
         sight = Sight(context.new_page())
         sight.page.goto(url)

@@ -90,7 +90,7 @@ def test_reconnects_when_the_process_comes_back(browser: Browser) -> None:
         expect(sight.page.locator(".banner")).to_contain_text("Reconnecting")
         expect(sight.page.locator(".banner")).to_contain_text("what is shown stands still")
         with mock(port=port):
-            expect(sight.page.locator(".banner")).to_be_hidden(timeout=20_000)
+            expect(sight.page.locator(".banner")).to_be_hidden()
             legend = sight.text(".legend")
             sight.wait(f"{LEGEND} !== {json.dumps(legend)}")
         assert [one for one in sight.problems if not one.startswith(("Failed to load resource", "WebSocket"))] == []
@@ -320,9 +320,12 @@ def test_what_models_said_comes_as_the_past_is_looked_at(browser: Browser, still
         sight.wait(f"{SCORED} > 50")
         expect(back).to_be_hidden()
         sight.page.locator(".chart-canvas").focus()
-        with sight.page.expect_request(lambda request: "/v1/predictions" in request.url and "&end=" in request.url):
+        asked: list[str] = []
+        sight.page.on("request", lambda request: asked.append(request.url) if "&end=" in request.url else None)
+        with sight.page.expect_request(lambda request: "/v1/late" in request.url and "&end=" in request.url):
             for _ in range(14):
                 sight.page.keyboard.press("PageUp")
+        assert any("/v1/predictions?" in url for url in asked)
         drawn(sight)
         sight.wait(f"{SCORED} > 50")
         shown, gone = (_upper_edge(sight, switched=switched) for switched in (False, True))

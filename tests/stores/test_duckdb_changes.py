@@ -115,3 +115,41 @@ def test_too_long_ago_means_everything(store: DuckDBStore) -> None:
 def test_of_a_closed_store_nothing_is_known(store: DuckDBStore) -> None:
     store.close()
     assert store.changes.since(store.changes.mark, TRADED, "1m") == ALL
+
+
+def minutes_given(store: DuckDBStore, after: int) -> list[int] | None:
+    table = store.changes.given(after, store.changes.mark, TRADED, "1m")
+    return None if table is None else [(at - START) // MINUTE for at in table["open_time"].to_pylist()]
+
+
+def test_what_commits_gave_is_remembered_in_the_order_it_came(store: DuckDBStore) -> None:
+    with store:
+        marks = [store.changes.mark]
+        for minutes in ((1, 2), (3,), (9, 4)):
+            with store.transaction():
+                add(store, *minutes)
+                add(store, 5, timeframe="5m")
+            marks.append(store.changes.mark)
+        assert [minutes_given(store, mark) for mark in marks] == [[1, 2, 3, 9, 4], [3, 9, 4], [9, 4], None]
+        between = store.changes.given(marks[0], marks[1], TRADED, "1m")
+        assert between is not None
+        assert rows.to_candles(between).tobytes() == candles(1, 2).tobytes()
+
+
+def test_what_cannot_all_be_told_is_not_told_in_part(store: DuckDBStore) -> None:
+    with store:
+        begun = store.changes.mark
+        add(store, 1)
+        with store.transaction():
+            add(store, *range(2, 400))
+            add(store, 400)
+        assert minutes_given(store, begun) is None
+        for minute in range(401, 470):
+            add(store, minute)
+        assert minutes_given(store, begun) is None
+        known = store.changes.mark
+        add(store, 470)
+        assert minutes_given(store, known) == [470]
+        store.delete("candles", TRADED, start=START + 470 * MINUTE)
+        assert minutes_given(store, known) is None
+    assert store.changes.given(known, store.changes.mark, TRADED, "1m") is None

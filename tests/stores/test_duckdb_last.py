@@ -25,15 +25,18 @@ TIMES = {
 }
 
 
-@pytest.fixture(params=TIMES)
+@pytest.fixture(scope="module", params=TIMES)
 def times(request: pytest.FixtureRequest) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     found: np.ndarray[tuple[int], np.dtype[np.int64]] = TIMES[request.param]
     return found
 
 
-@pytest.fixture
-def store(tmp_path: Path, times: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[DuckDBStore]:
-    store = DuckDBStore(tmp_path / "tape.duckdb", threads=1)
+@pytest.fixture(scope="module")
+def store(
+    tmp_path_factory: pytest.TempPathFactory, times: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> Iterator[DuckDBStore]:
+    """Return a store of candles at these times, which all tests only read."""
+    store = DuckDBStore(tmp_path_factory.mktemp("last") / "tape.duckdb", threads=1)
     candles = np.zeros(len(times), CANDLE)
     candles["open_time"], candles["close_time"] = times, times + 60
     for name in NAMES:

@@ -214,7 +214,13 @@ def test_a_reader_is_not_newer_in_number_than_in_rows(store: LoggedStore, monkey
 def test_a_thread_merges_what_nobody_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     merged = threading.Event()
     with closing(logged(tmp_path, pause=0.001)) as store:
-        monkeypatch.setattr(store._log, "clear", lambda clear=store._log.clear: (clear(), merged.set()))
+        clear = store._log.clear
+
+        def cleared() -> None:
+            clear()
+            merged.set()
+
+        monkeypatch.setattr(store._log, "clear", cleared)
         commit(store, 1)
         assert merged.wait(60)
         assert not left_behind(store.path)

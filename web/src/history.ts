@@ -5,7 +5,16 @@ import type { Book } from "./book";
 import { stepOf } from "./format";
 import type { Said, Span } from "./past";
 import type { State } from "./state";
-import { toAnswer, toBar, toPrediction, type AnswerRow, type Bar, type PredictionRow } from "./wire";
+import {
+  toAnswer,
+  toBar,
+  toLate,
+  toPrediction,
+  type AnswerRow,
+  type Bar,
+  type LateRow,
+  type PredictionRow,
+} from "./wire";
 
 const FIRST = 1200;
 const LARGEST = 10_000;
@@ -69,13 +78,19 @@ export class History {
   }
 }
 
-/** All that models said within a span; nothing where it cannot be had. */
+/** All that models said within a span, and the trades that came late to it; nothing where it cannot be had. */
 export async function saidIn(shown: State, { from, to }: Span): Promise<Said | undefined> {
   const { instrument, timeframe } = shown;
-  const span = { instrument, timeframe, start: api.rfc3339(from), end: api.rfc3339(to), limit: LARGEST };
-  const [predictions, answers] = await Promise.all([
-    api.quietly(api.list<PredictionRow>("predictions", span)),
-    api.quietly(api.list<AnswerRow>("answers", span)),
+  const span = { instrument, start: api.rfc3339(from), end: api.rfc3339(to), limit: LARGEST };
+  const [predictions, answers, late] = await Promise.all([
+    api.quietly(api.list<PredictionRow>("predictions", { ...span, timeframe })),
+    api.quietly(api.list<AnswerRow>("answers", { ...span, timeframe })),
+    api.quietly(api.get<api.Page<LateRow>>("late", span)),
   ]);
-  return predictions && answers && { predictions: predictions.map(toPrediction), answers: answers.map(toAnswer) };
+  if (!predictions || !answers || !late) return undefined;
+  return {
+    predictions: predictions.map(toPrediction),
+    answers: answers.map(toAnswer),
+    late: late.items.map(toLate),
+  };
 }

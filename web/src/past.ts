@@ -1,9 +1,9 @@
 /**
- * What models said of the past that is looked at: asked for as it comes into sight, half a screen on either side with it,
+ * What models said of the past that is looked at, and which trades came late to it: asked for as it comes into sight, half a screen on either side with it,
  * and let go when another place is looked at, so that never more is held than two screens of it.
  */
 
-import type { Answer, Prediction } from "./wire";
+import type { Answer, Prediction, Trade } from "./wire";
 
 /** Instants in [from, to), ms. */
 export interface Span {
@@ -14,9 +14,10 @@ export interface Span {
 export interface Said {
   predictions: readonly Prediction[];
   answers: readonly Answer[];
+  late: readonly Trade[];
 }
 
-export const UNSAID: Said = { predictions: [], answers: [] };
+export const UNSAID: Said = { predictions: [], answers: [], late: [] };
 /** Candles in sight beyond which nothing is asked for: too many to be told apart. */
 export const MOST_IN_SIGHT = 2000;
 const NOWHERE: Span = { from: Infinity, to: -Infinity };
@@ -37,22 +38,25 @@ export function missing({ seen, known, step }: Sight, held: Span): Span | null {
   return { from: seen.from - width / 2, to: end + width / 2 };
 }
 
-/** What was said of the past and what is newest, in order of time; the newest wins where both hold it. */
-export function together<Row extends { id: string }>(past: readonly Row[], newest: readonly Row[]): readonly Row[] {
+/** What is held of the past and what is newest, in order of time; the newest wins where both hold it. */
+export function together<Row extends { id: string | number }>(
+  past: readonly Row[],
+  newest: readonly Row[],
+): readonly Row[] {
   if (!past.length) return newest;
   const known = new Set(newest.map((row) => row.id));
   return [...past.filter((row) => !known.has(row.id)), ...newest];
 }
 
-export class Past {
+export class Past<Found> {
   private held = NOWHERE;
   private sight: Sight | null = null;
   private turn = 0;
   private asking = false;
 
   constructor(
-    private readonly ask: (span: Span) => Promise<Said | undefined>,
-    private readonly show: (said: Said) => void,
+    private readonly ask: (span: Span) => Promise<Found | undefined>,
+    private readonly show: (found: Found) => void,
   ) {}
 
   /** Forget what is held: it is of another instrument or timeframe. */
@@ -70,11 +74,11 @@ export class Past {
     try {
       for (let span = this.wanted(); span; span = this.wanted()) {
         const { turn } = this;
-        const said = await this.ask(span);
+        const found = await this.ask(span);
         if (turn !== this.turn) continue;
-        if (!said) break;
+        if (!found) break;
         this.held = span;
-        this.show(said);
+        this.show(found);
       }
     } finally {
       this.asking = false;

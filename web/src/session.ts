@@ -3,7 +3,7 @@
 import * as api from "./api";
 import { Book, type Change } from "./book";
 import { History, saidIn } from "./history";
-import { Past, type Span } from "./past";
+import { Past, type Said, type Span } from "./past";
 import { remember, remembered } from "./remembered";
 import { firstOf, KEPT, reachOf, saidSince, timeframeOf, withFollowed } from "./state";
 import type { Store } from "./store";
@@ -12,6 +12,7 @@ import {
   toAnswer,
   toBar,
   toFeatures,
+  toLate,
   toPrediction,
   toStatus,
   toTrade,
@@ -54,7 +55,7 @@ export class Session implements Listener {
   private asking = false;
   private gapsAsked = 0;
   private retry = 0;
-  private readonly past = new Past(
+  private readonly past = new Past<Said>(
     (span) => saidIn(this.store.state, span),
     (said) => {
       this.store.dispatch({ kind: "past", said });
@@ -155,11 +156,9 @@ export class Session implements Listener {
   /** Ask for older candles, as the left edge comes near; false when none came. */
   async older(): Promise<boolean> {
     const history = this.history;
-    const end = this.book.first?.open_ms;
     const bars = await api.quietly(history?.before());
     if (history !== this.history || !bars?.length) return false;
     this.merge(bars);
-    void this.late(bars[0]?.open_ms, end);
     return true;
   }
 
@@ -172,14 +171,14 @@ export class Session implements Listener {
     await this.past.look({ seen, known: saidSince(state), step: history.step });
   }
 
-  /** Late trades of a span that is shown. */
-  private async late(start?: number, end?: number): Promise<void> {
+  /** Late trades from an instant on; those before come as the past is looked at. */
+  private async late(since?: number): Promise<void> {
     const { instrument } = this.store.state;
-    if (!instrument || start === undefined) return;
-    const span = { instrument, start: api.rfc3339(start), end: end && api.rfc3339(end), limit: KEPT.late };
+    if (!instrument || since === undefined) return;
+    const span = { instrument, start: api.rfc3339(since), limit: KEPT.late };
     const page = await api.quietly(api.get<api.Page<LateRow>>("late", span));
     if (!page || instrument !== this.store.state.instrument) return;
-    this.store.dispatch({ kind: "late", rows: page.items.map((row) => toTrade({ ...row, late: true })) });
+    this.store.dispatch({ kind: "late", rows: page.items.map(toLate), since });
   }
 
   /** Gaps with their place in time: the stream does not tell that. Of several questions only the last is heeded. */

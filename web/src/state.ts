@@ -30,6 +30,8 @@ export interface State {
   /** The newest first. */
   trades: readonly Trade[];
   late: readonly Trade[];
+  /** Since when all late trades are here, ms. */
+  lateSince: number;
   lagged: number;
   zone: Zone;
   theme: Theme;
@@ -49,7 +51,7 @@ export type Event =
   | { kind: "outcomes"; rows: readonly Pick<Prediction, "id" | "outcome">[] }
   | { kind: "gaps"; rows: readonly GapRow[]; snapshot: boolean }
   | { kind: "trades"; rows: readonly Trade[]; snapshot: boolean }
-  | { kind: "late"; rows: readonly Trade[] }
+  | { kind: "late"; rows: readonly Trade[]; since: number }
   | { kind: "lagged"; dropped: number }
   | { kind: "zone"; zone: Zone }
   | { kind: "theme"; theme: Theme };
@@ -74,6 +76,7 @@ export function initial(now: number, theme: Theme, zone: Zone): State {
     gaps: [],
     trades: [],
     late: [],
+    lateSince: -Infinity,
     lagged: 0,
     zone,
     theme,
@@ -109,7 +112,7 @@ export function reduce(state: State, event: Event): State {
     case "trades":
       return withTrades(state, event.rows, event.snapshot);
     case "late":
-      return { ...state, late: withLate(state.late, event.rows) };
+      return { ...state, ...withLate(state.late, event.rows, event.since) };
     case "lagged":
       return { ...state, lagged: state.lagged + event.dropped };
     case "zone":
@@ -124,7 +127,8 @@ function selected(state: State, instrument: string): State {
   const said = { features: {}, predictions: [], answers: [], past: UNSAID };
   const fresh = { ...said, candles: 0, history: "loading" as const, problem: null };
   const same = instrument === state.instrument;
-  return { ...state, ...fresh, instrument, ...(same ? {} : { trades: [], late: [], gaps: [] }) };
+  const others = { trades: [], late: [], lateSince: -Infinity, gaps: [] };
+  return { ...state, ...fresh, instrument, ...(same ? {} : others) };
 }
 
 function withFeatures(known: State["features"], rows: readonly Features[]): State["features"] {
@@ -169,12 +173,15 @@ function withTrades(state: State, rows: readonly Trade[], snapshot: boolean): St
   const fresh = rows.filter((trade) => !seen.has(trade.id));
   const trades = [...fresh, ...known].sort((a, b) => b.at - a.at || b.id - a.id).slice(0, KEPT.trades);
   const late = fresh.filter((trade) => trade.late);
-  return { ...state, trades, late: late.length ? withLate(state.late, late) : state.late };
+  return { ...state, trades, ...(late.length ? withLate(state.late, late, state.lateSince) : {}) };
 }
 
-function withLate(known: readonly Trade[], rows: readonly Trade[]): readonly Trade[] {
+/** Newest first; where the oldest are let go, all are here only since those that are kept. */
+function withLate(known: readonly Trade[], rows: readonly Trade[], since: number): Pick<State, "late" | "lateSince"> {
   const byId = new Map([...known, ...rows].map((trade) => [trade.id, trade]));
-  return [...byId.values()].sort((a, b) => b.at - a.at).slice(0, KEPT.late);
+  const late = [...byId.values()].sort((a, b) => b.at - a.at).slice(0, KEPT.late);
+  const oldest = late.length < KEPT.late ? -Infinity : (late.at(-1)?.at ?? -Infinity);
+  return { late, lateSince: Math.max(since, oldest) };
 }
 
 /** The prediction that looks from the newest candle. */
@@ -182,9 +189,9 @@ export function newest(predictions: readonly Prediction[]): Prediction | null {
   return predictions.reduce<Prediction | null>((best, one) => (!best || one.asOf >= best.asOf ? one : best), null);
 }
 
-/** Since when all is here that models said, ms: what is kept of it begins there; all of it where nothing is. */
-export function saidSince({ predictions, answers }: State): number {
-  return Math.max(predictions[0]?.target ?? -Infinity, answers[0]?.asOf ?? -Infinity);
+/** Since when all is here that models said and that came late, ms: what is kept of it begins there. */
+export function saidSince({ predictions, answers, lateSince }: State): number {
+  return Math.max(predictions[0]?.target ?? -Infinity, answers[0]?.asOf ?? -Infinity, lateSince);
 }
 
 /** The longest way from a prediction to its target, ms. */

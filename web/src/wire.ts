@@ -5,6 +5,7 @@ import type {
   CandleRow,
   FeatureRow,
   InstrumentStatus,
+  LateRow,
   OutcomeRow,
   PredictionRow,
   Status,
@@ -181,4 +182,8 @@ export function toAnswer(row: AnswerRow): Answer {
 export function toTrade(row: TradeRow): Trade {
   const { trade_id: id, price, qty, side, late } = row;
   return { id, at: ms(row.ts_event), price, qty, side, late };
+}
+
+export function toLate(row: LateRow): Trade {
+  return toTrade({ ...row, late: true });
 }

@@ -45,11 +45,11 @@ describe("Past", () => {
   const rowsOf = ({ from, to }: Span): Said => {
     const predictions = [];
     for (let minute = from / MINUTE; minute < to / MINUTE; minute++) predictions.push(prediction(minute));
-    return { predictions, answers: [] };
+    return { predictions, answers: [], late: [] };
   };
 
   /** One whose questions are answered when the test says so. */
-  function slow(): { past: Past; asked: Span[]; shown: Said[]; tell: (answered?: boolean) => Promise<void> } {
+  function slow(): { past: Past<Said>; asked: Span[]; shown: Said[]; tell: (answered?: boolean) => Promise<void> } {
     const asked: Span[] = [];
     const shown: Said[] = [];
     const waiting: ((said: Said | undefined) => void)[] = [];

@@ -74,12 +74,14 @@ describe("Session", () => {
   it("asks for what models said of the past that is looked at, and lets it go with the timeframe", async () => {
     const said = { timeframe: "1m", id: "old", as_of: CANDLE.close_time, outcome: null };
     const newest = { ...said, id: "new", as_of: "2026-01-02T00:00:00Z", target_time: "2026-01-02T00:05:00Z" };
+    const late = { instrument: NAME, trade_id: 7, ts_event: CANDLE.open_time, price: 1, qty: 1, side: "BUY" };
     const asked: URL[] = [];
     vi.stubGlobal("fetch", (path: string) => {
       const url = new URL(path, "http://page");
       if (!url.searchParams.has("end")) return Promise.resolve(new Response(JSON.stringify(answer(path))));
       asked.push(url);
-      const items = url.pathname === "/v1/predictions" ? [said] : [];
+      const rows: Record<string, object[]> = { "/v1/predictions": [said], "/v1/late": [late] };
+      const items = rows[url.pathname] ?? [];
       return Promise.resolve(new Response(JSON.stringify({ items, next: null })));
     });
     socket.tell({ seq: 1, channel: "predictions", instrument: NAME, data: newest });
@@ -87,13 +89,14 @@ describe("Session", () => {
     await session.look({ from, to });
     expect(store.state.past.predictions.map((one) => one.id)).toEqual(["old"]);
     expect(store.state.predictions.map((one) => one.id)).toEqual(["new"]);
-    expect(asked.map((url) => url.pathname)).toEqual(["/v1/predictions", "/v1/answers"]);
+    expect(asked.map((url) => url.pathname)).toEqual(["/v1/predictions", "/v1/answers", "/v1/late"]);
     for (const { searchParams: query } of asked) {
       expect(Date.parse(query.get("start") ?? "")).toBeLessThanOrEqual(from - 5 * 60_000);
       expect(Date.parse(query.get("end") ?? "")).toBeGreaterThan(to);
     }
+    expect(store.state.past.late).toMatchObject([{ id: 7, late: true }]);
     await session.look({ from, to });
-    expect(asked.length).toBe(2);
+    expect(asked.length).toBe(3);
     session.select(NAME, "5m");
     expect(store.state.past.predictions).toEqual([]);
     await settled();

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { troubleOf } from "../src/panels/banner";
 import { whyEmpty } from "../src/panels/waiting";
 import { whatIsMissing } from "../src/panels/warmup";
-import { initial, isSimulated, KEPT, newest, reduce, type Event, type State } from "../src/state";
+import { initial, isSimulated, KEPT, newest, reduce, saidSince, type Event, type State } from "../src/state";
 import { toStatus, type Status } from "../src/wire";
 import { features, prediction, trade } from "./made";
 
@@ -75,9 +75,18 @@ describe("reduce", () => {
           { ...trade(1), late: true },
           { ...trade(3), late: true },
         ],
+        since: 500,
       },
     );
-    expect(state.late.map((one) => one.id)).toEqual([3, 1]);
+    expect([state.late.map((one) => one.id), state.lateSince]).toEqual([[3, 1], 500]);
+  });
+
+  it("knows since when all late trades are here, where the oldest are let go too", () => {
+    const rows = Array.from({ length: KEPT.late + 5 }, (_, at) => trade(at + 1, { late: true }));
+    const state = after({ kind: "late", rows, since: 500 });
+    expect([state.late.length, state.lateSince]).toEqual([KEPT.late, 6000]);
+    expect(saidSince(state)).toBe(6000);
+    expect(reduce(state, { kind: "select", instrument: "B", timeframe: "1m" }).lateSince).toBe(-Infinity);
   });
 
   it("lets go what belongs to another timeframe, and trades only with the instrument", () => {

@@ -26,10 +26,14 @@ _ERRORS = {
     403: "Not allowed by the settings",
     404: "Unknown name",
     413: "The body is too large",
+    414: "The query is too long",
+    421: "The Host is not ours",
     422: "A parameter breaks its rule",
     429: "Too many requests",
     503: "Not now: the text says what is missing",
 }
+_EVERYWHERE, _FREE = (401, 413, 414, 421), ("/health", "/ready")
+"""What any route may answer, and the routes that need no token even from another machine."""
 _told: list[Any] = [Problem]
 
 
@@ -60,6 +64,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document, with the schemas of all rows and documents."""
     if not app.openapi_schema:
         made = get_openapi(title=app.title, version=app.version, routes=app.routes, description=app.description)
+        _tell_everywhere(made["paths"])
         components = made.setdefault("components", {})
         shapes = msgspec.json.schema_components(_told, ref_template=_REF)[1]
         components["schemas"] = {**shapes}
@@ -67,6 +72,15 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         components["securitySchemes"] = {"token": bearer}
         app.openapi_schema = made
     return app.openapi_schema
+
+
+def _tell_everywhere(paths: dict[str, Any]) -> None:
+    """Add to each operation the problems that are found before any route."""
+    for path, verbs in paths.items():
+        free = {401} if path in _FREE else set()
+        for route in verbs.values():
+            for status, told in problems(*sorted({*_EVERYWHERE} - free)).items():
+                route["responses"].setdefault(str(status), told)
 
 
 async def answer(request: Request, make: Callable[[Reader], object]) -> Response:

@@ -67,13 +67,13 @@ def inputs_of(ask: Ask, predictor: Predictor, now: int) -> tuple[Float, Int]:
     names = predictor.columns
     row = _named(where, ask.features, names) if isinstance(ask.features, dict) else ask.features or []
     rows = [*ask.rows_before, row]
-    if len(rows) < predictor.window:
-        rule = f"{predictor.window - 1} rows_before it"
-        raise UsageError(where, "looks back", expected=rule, was=len(ask.rows_before))
     wrong = next((len(one) for one in rows if len(one) != len(names)), None)
     if wrong is not None:
         rule = f"{len(names)} of {artifact.feature_set} {artifact.feature_version}: {', '.join(names)}"
         raise UsageError(where, "has another number of features", expected=rule, was=wrong)
+    if len(rows) < predictor.window:
+        rule = f"{predictor.window - 1} rows_before it"
+        raise UsageError(where, "looks back", expected=rule, was=len(ask.rows_before))
     last = now if ask.timestamp_ms is None else ask.timestamp_ms * _MS
     if len(rows) == 1:
         return np.array(rows, np.float64), np.array([last])

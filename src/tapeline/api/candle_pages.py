@@ -1,7 +1,8 @@
 """Pages of candles, kept as the bytes they are answered with until a commit changes a candle of them.
 
-A page grows by the candles that closed since: only these are read and encoded. It is kept only where its candles are
-as stored; what was folded for the answer is not.
+A page grows by the candles that closed since: only these are encoded, and the database is not even asked where the
+store remembers what its commits gave. It is kept only where its candles are as stored; what was folded for the answer
+is not.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import pairwise
 
 import msgspec
 from fastapi import Request, Response
@@ -104,12 +107,19 @@ class CandlePages:
         """Answer from what is kept, or from the database as it is committed now."""
         small, page = takes_small(request), self._pages.get(asked)
         if page is None or small not in page.bodies or page.changed_from() != NONE:
-            settings, before = self._shared.settings, page
-            page = await self._shared.read(lambda reader: read(reader, settings, asked, before, small=small))
+            page = await self._made(asked, page, small=small)
             self._keep(page)
         else:
             self._pages.move_to_end(asked)
         return respond_with(request, page.bodies[small])
+
+    async def _made(self, asked: Asked, before: CandlePage | None, *, small: bool) -> CandlePage:
+        """Return a page as it is committed now, from what commits gave since it was kept or from the database."""
+        page = await self._shared.work(partial(grown, before, small=small)) if before else None
+        if page is not None:
+            return page
+        settings = self._shared.settings
+        return await self._shared.read(lambda reader: read(reader, settings, asked, before, small=small))
 
     def _keep(self, page: CandlePage) -> None:
         before = self._pages.pop(page.asked, None)
@@ -132,6 +142,30 @@ def read(reader: Reader, settings: Settings, asked: Asked, before: CandlePage | 
         small: whether what is sent may be compressed.
     """
     page = (_grown(reader, before) if before else None) or _whole(reader, settings, asked)
+    return _sent(page, small=small)
+
+
+def grown(before: CandlePage, *, small: bool) -> CandlePage | None:
+    """Return an earlier page with the candles that commits gave since; None where the database must be asked.
+
+    That is where they gave others than new ones after those of the page, each once and in order of time.
+    """
+    asked, mark = before.asked, before.changes.mark
+    if before.changed_from() == NONE:
+        return _sent(before, small=small)
+    given = before.changes.given(before.mark, mark, asked.instrument, asked.timeframe)
+    if given is None or not before.times or set(given["source"].to_pylist()) != {before.source}:
+        return None
+    times = [before.times[-1], *given["open_time"].to_pylist()]
+    if any(one >= after for one, after in pairwise(times)):
+        return None
+    candles = rows.to_candles(given)
+    kept = candles if asked.end is None else candles[candles["open_time"] < asked.end]
+    return _sent(_longer(before, mark, kept), small=small)
+
+
+def _sent(page: CandlePage, *, small: bool) -> CandlePage:
+    """Return a page with what is sent of it."""
     return replace(page, bodies={**page.bodies, small: body_of(page.document(), small=small)})
 
 
@@ -161,10 +195,15 @@ def _grown(reader: Reader, before: CandlePage) -> CandlePage | None:
     )
     if before.changed_from(noted=True) <= last:
         return None
-    items, times = _encoded(asked, rows.to_candles(found), before.source)
-    kept = slice(-asked.limit - 1, None)
-    items, times = (before.items + items)[kept], (before.times + times)[kept]
-    return replace(before, mark=reader.mark, items=items, times=times, bodies={})
+    return _longer(before, reader.mark, rows.to_candles(found))
+
+
+def _longer(page: CandlePage, mark: int, candles: Records) -> CandlePage:
+    """Return a page with the candles after it, as it is at a mark."""
+    items, times = _encoded(page.asked, candles, page.source)
+    kept = slice(-page.asked.limit - 1, None)
+    items, times = (page.items + items)[kept], (page.times + times)[kept]
+    return replace(page, mark=mark, items=items, times=times, bodies={})
 
 
 def _encoded(asked: Asked, records: Records, source: str) -> tuple[list[bytes], list[int]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from tapeline.answering import CANNOT_BE_HAD
 from tapeline.api.context import Context
 from tapeline.api.problems import NotReady
-from tapeline.api.symbols import instrument_of
+from tapeline.api.symbols import held, instrument_of, may_mean
 from tapeline.clock import parse_duration
+from tapeline.errors import UnknownName
 from tapeline.predict import Predictor
 from tapeline.registry import Registry
 from tapeline.stores._duckdb_changes import MODELS, NONE, Changes
@@ -36,6 +38,7 @@ class Champions:
     def __init__(self, shared: Context) -> None:
         self._shared = shared
         self._open: dict[Key, Predictor] = {}
+        self._stored: set[str] = set()
         self._known: dict[Asked, Predictor] = {}
         self._seen: tuple[Changes, int] | None = None
         """What told of changes when the champions were read, and the mark of it then."""
@@ -65,7 +68,9 @@ class Champions:
         return changes.since(mark, *MODELS) != NONE
 
     async def _refresh(self) -> None:
-        self._open, self._seen = await self._shared.read(lambda reader: (self._opened(reader), _mark(reader)))
+        self._open, self._stored, self._seen = await self._shared.read(
+            lambda reader: (self._opened(reader), held(reader), _mark(reader))
+        )
         self._known = {}
 
     def _opened(self, reader: Reader) -> dict[Key, Predictor]:
@@ -81,6 +86,7 @@ class Champions:
 
         Raises:
             NotReady: no model of these targets answers for it.
+            UnknownName: nothing is known of the symbol.
             UsageError: the symbol means several instruments.
         """
         await self.all()
@@ -114,8 +120,8 @@ class Champions:
         fitting = self._fitting(symbol, known, {name.partition("_")[0] for name in self._shared.hub.untrained})
         if not fitting:
             names = sorted({one.artifact.name for one in known})
-            why = self._untrained(symbol, targets)
-            state = {"ready": False, "symbol": symbol, "targets": list(targets), "models": names, "waiting": why}
+            state = {"ready": False, "symbol": symbol, "targets": list(targets), "models": names}
+            state |= {"waiting": self._untrained(symbol, targets), "warmup": self._warmup(symbol)}
             step = "train one with tapeline train, or name a symbol that has one"
             raise NotReady(f"model for {symbol}", "does not exist yet", state=state, next_step=step)
         return min(fitting, key=lambda one: (targets.index(one.artifact.target), one.artifact.horizon))
@@ -126,12 +132,21 @@ class Champions:
         known = self._shared.hub.untrained.items()
         return {name: why for name, why in known if name.startswith(symbol) and name.endswith(ends)}
 
-    @staticmethod
-    def _fitting(symbol: str, known: Sequence[Predictor], awaited: set[str]) -> list[Predictor]:
-        held = {one.artifact.instrument for one in known} | awaited
-        if not held:
+    def _warmup(self, symbol: str) -> dict[str, Any]:
+        """Return how many candles in a row there are and are needed, of the instruments a symbol may mean."""
+        known = self._shared.followed().items()
+        return {name: warmup for name, warmup in known if may_mean(symbol, name)}
+
+    def _fitting(self, symbol: str, known: Sequence[Predictor], awaited: set[str]) -> list[Predictor]:
+        """Return the models of the instrument that a symbol means, of those with models before all that there are."""
+        modelled = {one.artifact.instrument for one in known} | awaited
+        there = {*modelled, *self._stored, *self._shared.followed()}
+        if not there:
             return []
-        name = instrument_of(symbol, held) if symbol not in held else symbol
+        try:
+            name = instrument_of(symbol, modelled)
+        except UnknownName:
+            name = instrument_of(symbol, there)
         return [one for one in known if one.artifact.instrument == name]
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from fastapi import Request
@@ -67,15 +68,28 @@ class Context:
         Raises:
             StoreUnavailable: too many wait already.
         """
+        return await self.work(partial(self._answer, answer))
+
+    async def work(self, make: Callable[[], T]) -> T:
+        """Return what is made on a thread of the pool.
+
+        Raises:
+            StoreUnavailable: too many wait already.
+        """
         if self.waiting >= _MOST_WAITING:
             step = "ask again in a moment"
             rule = f"at most {_MOST_WAITING} questions waiting"
             raise StoreUnavailable("api", "is busy", expected=rule, was=self.waiting, next_step=step)
         self.waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.pool, self._answer, answer)
+            return await asyncio.get_running_loop().run_in_executor(self.pool, make)
         finally:
             self.waiting -= 1
+
+    def followed(self) -> dict[str, dict[str, dict[str, int]]]:
+        """Return the instruments that the live process follows, each with its warm-up by timeframe."""
+        rows = self.live.status()["instruments"] if self.live else []
+        return {row["instrument"]: row.get("warmup", {}) for row in rows}
 
     def _answer(self, answer: Callable[[Reader], T]) -> T:
         reader = self.readers()

@@ -25,6 +25,7 @@ from tapeline.api.problems import NotReady
 from tapeline.api.said import Anomaly, Direction, Question, Regime, questions
 from tapeline.clock import format_duration, format_time
 from tapeline.errors import TapelineError
+from tapeline.learning.artifact import Artifact
 from tapeline.models.anomaly import rows_needed
 from tapeline.predict import Predictor
 from tapeline.serving import newest_said
@@ -135,11 +136,22 @@ class Inference:
         self._refuse_unripe(predictor)
         found = await self._shared.read(lambda reader: newest_said(reader, predictor.artifact))
         if found is None:
-            name = predictor.artifact.name
-            state = {"ready": False, "model": name, "said": 0}
-            step = "wait for the next closed candle of a running process, or give features"
-            raise NotReady(f"model {name}", "has said nothing yet", state=state, next_step=step)
+            raise self._silent(predictor.artifact)
         return _listed(found[0][0]), found[1]
+
+    def _silent(self, artifact: Artifact) -> NotReady:
+        """Return why a model has said nothing: nobody runs, too few candles in a row, or none has closed since."""
+        followed = self._shared.followed()
+        rows = followed.get(artifact.instrument, {}).get(artifact.timeframe, {})
+        lacks = rows.get("needed", 0) - rows.get("have", 0)
+        if artifact.instrument not in followed:
+            waiting, step = f"nothing follows {artifact.instrument} here", "give features, or start tapeline up with it"
+        elif lacks > 0:
+            waiting, step = f"{lacks} more {artifact.timeframe} candles in a row", "ask again then, or give features"
+        else:
+            waiting, step = f"the next closed {artifact.timeframe} candle", "ask again then, or give features"
+        state = {"ready": False, "model": artifact.name, "said": 0, "waiting": waiting, "warmup": rows}
+        return NotReady(f"model {artifact.name}", f"has said nothing yet: {waiting}", state=state, next_step=step)
 
     def _refuse_unripe(self, predictor: Predictor) -> None:
         """Refuse to flag where the rows that a row is compared with are too few to tell the share asked for."""

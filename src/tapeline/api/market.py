@@ -17,10 +17,9 @@ from tapeline.api.answers import answer, told
 from tapeline.api.context import Context, context
 from tapeline.api.params import MOST_ROWS, Time, TimeframeName, instant, known_parameters
 from tapeline.api.problems import NotReady
-from tapeline.api.symbols import instrument_of
+from tapeline.api.symbols import held, instrument_of
 from tapeline.clock import DAY, format_time
 from tapeline.config import Settings
-from tapeline.coverage import coverage
 from tapeline.errors import UsageError
 from tapeline.query import CandleRows
 from tapeline.stores._duckdb_reader import Reader
@@ -41,7 +40,7 @@ def bars(
     reader: Reader, settings: Settings, symbol: str, timeframe: str, limit: int, span: tuple[int | None, int | None]
 ) -> CandleRows:
     """Return the last candles of a symbol."""
-    name = instrument_of(symbol, {entry.instrument for entry in coverage(reader)})
+    name = instrument_of(symbol, held(reader))
     return query.candles(reader, settings, name, timeframe, *span, limit)
 
 
@@ -51,7 +50,7 @@ def days(start: str | None, end: str | None) -> tuple[int | None, int | None]:
     Raises:
         UsageError: the end is before the start.
     """
-    first, last = instant(start), instant(end)
+    first, last = instant(start, "start_date"), instant(end, "end_date")
     if last is not None and end is not None and len(end) == _DATE:
         last += DAY
     if first is not None and last is not None and first >= last:
@@ -91,12 +90,13 @@ async def symbols(request: Request) -> Response:
     """List the available symbols."""
 
     def make(reader: Reader) -> Answer:
-        names = sorted({entry.instrument for entry in coverage(reader)})
+        names = sorted(held(reader))
         return {"symbols": names, "count": len(names)}
 
     return await answer(request, make)
 
 
+@router.get("/ohlc", **told(Answer, "Bars in order of time", 404, 503))
 @router.get("/ohlc/", **told(Answer, "Bars in order of time", 404, 503))
 async def ohlc(
     request: Request,
@@ -131,6 +131,7 @@ async def latest(request: Request, shared: Shared, symbol: Symbol, timeframe: Ti
     return await answer(request, make)
 
 
+@router.get("/volatility", **told(Answer, "Volatility in order of time", 404, 503))
 @router.get("/volatility/", **told(Answer, "Volatility in order of time", 404, 503))
 async def volatility(
     request: Request,

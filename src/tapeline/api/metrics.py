@@ -153,14 +153,23 @@ def _of_instruments(instruments: list[dict[str, Any]], now: int) -> Iterator[Met
 
 def _of_process(status: dict[str, Any]) -> Iterator[Metric]:
     lag = GaugeMetricFamily("tapeline_pipeline_lag_ms", "Latency of each stage", labels=["stage", "quantile"])
-    write = GaugeMetricFamily("tapeline_db_write_latency_seconds", "Time of a commit", labels=["quantile"])
+    labels = ["quantile"]
+    stages = {
+        "receive": GaugeMetricFamily(
+            "tapeline_event_production_latency_seconds", "From the socket to read trades", labels=labels
+        ),
+        "commit": GaugeMetricFamily("tapeline_db_write_latency_seconds", "Time of a commit", labels=labels),
+        "total": GaugeMetricFamily(
+            "tapeline_stream_processing_delay_seconds", "From the socket to who is told", labels=labels
+        ),
+    }
     for stage, taken in (status.get("latency_ms") or {}).items():
         for name, quantile in (("p50", "0.5"), ("p99", "0.99")):
             if taken.get(name) is not None:
                 lag.add_metric([stage, quantile], taken[name])
-                if stage == "commit":
-                    write.add_metric([quantile], taken[name] / 1e3)
-    yield from (lag, write)
+                if stage in stages:
+                    stages[stage].add_metric([quantile], taken[name] / 1e3)
+    yield from (lag, *stages.values())
     if status.get("queue"):
         yield GaugeMetricFamily("tapeline_queue_length", "Deliveries waiting", value=status["queue"]["length"])
     if status.get("memory_bytes") is not None:

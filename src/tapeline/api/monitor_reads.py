@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tapeline.anomalies import Anomalies, anomalies
 from tapeline.api.context import Context
+from tapeline.api.params import Span
 from tapeline.api.problems import NotReady
 from tapeline.clock import format_time
 from tapeline.config import Settings
@@ -81,9 +82,10 @@ def _model(one: ModelDrift) -> ModelDocument:
     )
 
 
-def anomaly_page(reader: Reader, settings: Settings, instrument: str, timeframe: str, newest: int) -> Page[Anomaly]:
-    """Return the anomalies among the newest candles; the note says among how many."""
-    found = anomalies(reader, settings, instrument, timeframe, newest=newest)
+def anomaly_page(reader: Reader, settings: Settings, instrument: str, timeframe: str, span: Span) -> Page[Anomaly]:
+    """Return the anomalies among the candles asked for; the note says among how many."""
+    start, end, most = span.start, span.end, span.limit
+    found = anomalies(reader, settings, instrument, timeframe, start=start, end=end, newest=most)
     return Page(
         anomaly_rows(found), None, f"{len(found.found)} of {found.judged} candles; {found.rate:.1%} were asked for"
     )

@@ -11,30 +11,26 @@ import msgspec
 from fastapi import Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 
+from tapeline.api import patterns
 from tapeline.clock import parse_time
 from tapeline.errors import UsageError
 
 MOST_ROWS = 10_000
 _NS = 1 << 63
-_TIME = (
-    r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
-    r"([Tt ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?([Zz]|[+-]([01]\d|2[0-3]):?[0-5]\d)?)?$"
-)
-_NAME = r"^[A-Z0-9][A-Z0-9._:/-]*\.[A-Z0-9]+$"
-_STEP = r"\d{1,6}(ms|s|m|h|d)"
 
 InstrumentName = Annotated[
-    str, Query(pattern=_NAME, max_length=64, description="An instrument.", examples=["BTC-USD.SIM"])
+    str, Query(pattern=patterns.INSTRUMENT, max_length=64, description="An instrument.", examples=["BTC-USD.SIM"])
 ]
 OptionalInstrument = Annotated[
-    str | None, Query(pattern=_NAME, max_length=64, description="Only this instrument.", examples=["BTC-USD.SIM"])
+    str | None,
+    Query(pattern=patterns.INSTRUMENT, max_length=64, description="Only this instrument.", examples=["BTC-USD.SIM"]),
 ]
 TimeframeName = Annotated[
-    str, Query(pattern=f"^{_STEP}(/{_STEP})?$", max_length=16, description="Such as 1s, 1m, 4h, 1d, or 5m/1m.")
+    str, Query(pattern=patterns.TIMEFRAME, max_length=16, description="Such as 1s, 1m, 4h, 1d, or 5m/1m.")
 ]
-ModelName = Annotated[str, Path(pattern=r"^[A-Za-z0-9._:/+-]+$", max_length=128)]
-Id = Annotated[str, Path(pattern=r"^[0-9a-f]{6,32}$", description="An id, or its beginning if that is unique.")]
-Time = Annotated[str | None, Query(pattern=_TIME, max_length=40, description="RFC 3339.")]
+ModelName = Annotated[str, Path(pattern=patterns.MODEL, max_length=128)]
+Id = Annotated[str, Path(pattern=patterns.ID, description="An id, or its beginning if that is unique.")]
+Time = Annotated[str | None, Query(pattern=patterns.TIME, max_length=40, description="RFC 3339.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +73,7 @@ class Span:
     def __init__(
         self, start: str | None = None, end: str | None = None, limit: int = 1000, cursor: str | None = None
     ) -> None:
-        self.start, self.end, self.limit = instant(start), instant(end), limit
+        self.start, self.end, self.limit = instant(start, "start"), instant(end, "end"), limit
         self.place = Place.read(cursor)
         if self.start is not None and self.end is not None and self.start >= self.end:
             raise UsageError("start", "is not before end", expected=f"a time before {end}", was=start)
@@ -101,36 +97,46 @@ async def spanned(
     end: Annotated[Time, Query(description="The instant after the last, RFC 3339.")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_ROWS, description="How many rows at most, the newest.")] = 1000,
     cursor: Annotated[
-        str | None, Query(max_length=512, pattern=r"^[A-Za-z0-9_-]+$", description="next of an answer.")
+        str | None, Query(max_length=512, pattern=patterns.CURSOR, description="next of an answer.")
     ] = None,
 ) -> Span:
     """Return the rows asked for: a dependency of routes."""
     return Span(start, end, limit, cursor)
 
 
-def instant(text: str | None) -> int | None:
-    """Read a time as ns UTC.
+def instant(text: str | None, where: str) -> int | None:
+    """Read a time as ns UTC; errors name ``where``.
 
     Raises:
         UsageError: there is no such time, or not one that 64 bits of ns hold.
     """
     if text is None:
         return None
-    found = parse_time(text)
+    try:
+        found = parse_time(text)
+    except UsageError as error:
+        raise UsageError(where, "cannot be read", expected=error.expected, was=text) from error
     if not -_NS <= found < _NS:
-        raise UsageError("time", "is out of reach", expected="1677-09-22 to 2262-04-11", was=text)
+        raise UsageError(where, "is out of reach", expected="1677-09-22 to 2262-04-11", was=text)
     return found
 
 
 async def known_parameters(request: Request) -> None:
-    """Refuse parameters that the route does not have: a dependency of all routes."""
+    """Refuse parameters that the route does not have, or that are given twice: a dependency of all routes."""
     if not request.scope["query_string"]:
         return
-    names = _names(request.scope["route"].dependant)
-    for name in request.query_params:
+    names, seen = _names(request.scope["route"].dependant), set()
+    for name, _ in request.query_params.multi_items():
         if name not in names:
             rule = f"one of {', '.join(sorted(names))}" if names else "no parameter"
-            raise RequestValidationError([{"type": "unknown", "loc": ("query", name), "msg": rule, "input": name}])
+            raise _refused(name, rule, name)
+        if name in seen:
+            raise _refused(name, "one value", ", ".join(request.query_params.getlist(name)))
+        seen.add(name)
+
+
+def _refused(name: str, rule: str, was: str) -> RequestValidationError:
+    return RequestValidationError([{"type": "refused", "loc": ("query", name), "msg": rule, "input": was}])
 
 
 def _names(dependant: Any) -> set[str]:

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from tapeline import wire
+from tapeline.api import patterns
 from tapeline.api.answers import PROBLEM
 from tapeline.documents import Problem
 from tapeline.errors import (
@@ -37,6 +38,7 @@ _STATUS: dict[type[TapelineError], int] = {
     VenueError: 503,
     MissingDependency: 503,
 }
+_MOST_TEXT, _MOST_SHOWN = 8_000, 200
 _log = logging.getLogger("tapeline.api")
 
 
@@ -77,7 +79,9 @@ def problem_of(error: TapelineError) -> Problem:
 
 
 def _plain(value: object) -> str:
-    return "" if value is None else str(value)[:200]
+    """Return a part of an error as text: whole, unless it is longer than the names of any feature set."""
+    text = "" if value is None else str(value)
+    return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}..."
 
 
 def _without_path(text: str) -> str:
@@ -108,11 +112,17 @@ async def _invalid(request: Request, error: Exception) -> Response:
         rule, was = "a value", "none"
         detail = f"{where}: is missing; see /docs"
     else:
-        rule = str(first["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
-        was = _plain(first.get("input"))
+        rule = patterns.words_of(first.get("ctx", {}).get("pattern", "")) or _rule(str(first["msg"]))
+        was = str(first.get("input"))[:_MOST_SHOWN]
         detail = f"{where}: cannot be used: expected {rule}, was {was!r}; see /docs"
     title = HTTPStatus.UNPROCESSABLE_ENTITY.phrase
     return respond(Problem(title, 422, detail, where=where, expected=rule, was=was, next_step="see /docs"))
+
+
+def _rule(message: str) -> str:
+    for opening in ("Input should be ", "String should have ", "Value error, "):
+        message = message.removeprefix(opening)
+    return message
 
 
 async def _http(request: Request, error: Exception) -> Response:

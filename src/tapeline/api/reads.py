@@ -11,7 +11,7 @@ from tapeline import query, wire
 from tapeline.api.params import Place, Span
 from tapeline.clock import format_time, parse_time
 from tapeline.config import Settings
-from tapeline.coverage import coverage, times_beside
+from tapeline.coverage import coverage
 from tapeline.documents import Day, DeadLetter, Instrument, LateTrade, Page, Quality
 from tapeline.stores import rows
 from tapeline.stores._duckdb_reader import Reader
@@ -117,14 +117,6 @@ def page_of(reader: Reader, kind: str, instrument: str | None, span: Span, **equ
         kind, span.limit, instrument=instrument, start=span.start, end=span.end, before=span.place.before, **equal
     )
     return table, Place(place).text()
-
-
-def gaps(reader: Reader, instrument: str | None) -> Page[wire.Gap]:
-    """Return all gaps, healed ones too."""
-    if instrument is not None:
-        query.known(reader, instrument)
-    stored = reader.read("gaps", instrument=instrument).to_pylist()
-    return Page(wire.gaps(stored, times_beside(reader, stored)))
 
 
 _DAYS = """

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.responses import FileResponse
 
 from tapeline import duel
-from tapeline.api import run_reads
+from tapeline.api import patterns, run_reads
 from tapeline.api.answers import answer, packed, problems, told
 from tapeline.api.context import Context, context
 from tapeline.api.params import MOST_ROWS, OptionalInstrument, known_parameters
@@ -19,7 +19,7 @@ from tapeline.query import known
 router = APIRouter(prefix="/v1", tags=["v1"], dependencies=[Depends(known_parameters)])
 
 Shared = Annotated[Context, Depends(context)]
-RunId = Annotated[str, Path(pattern=r"^[A-Za-z0-9-]{4,64}$", description="The id of a run, or how it begins.")]
+RunId = Annotated[str, Path(pattern=patterns.RUN, description="The id of a run, or how it begins.")]
 _PAGE = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
 """The page of a run brings its own style, and can do nothing else."""
 
@@ -62,7 +62,7 @@ async def run_file(shared: Shared, id: RunId, name: Annotated[str, Path(max_leng
 @router.get("/duels", **told(Page[dict[str, Any]], "The versions of a name, each beside the champion", 404, 503))
 async def duels(
     request: Request,
-    name: Annotated[str, Query(pattern=r"^[A-Za-z0-9._:/+-]+$", max_length=128, description="A model's name.")],
+    name: Annotated[str, Query(pattern=patterns.MODEL, max_length=128, description="A model's name.")],
 ) -> Response:
     """Compare the versions of a model with its champion on the outcomes that both foretold."""
     return await answer(request, lambda reader: Page(duel.compared(reader, name)))

@@ -65,8 +65,9 @@ def check(reader: Reader, text: str) -> None:
             raise UsageError("sql", "cannot be read", expected="one SELECT", was=text[:80]) from error
     tree = json.loads(raw)
     if tree.get("error") or len(tree.get("statements", [])) != 1:
-        was = str(tree.get("error_message") or text)[:80]
-        raise UsageError("sql", "is not one SELECT", expected="one SELECT", was=was)
+        why = str(tree.get("error_message", ""))
+        problem = f"cannot be read ({why})" if why.startswith("syntax") else "is not one SELECT"
+        raise UsageError("sql", problem, expected="one SELECT", was=text[:80])
     nodes = list(_nodes(tree["statements"][0]))
     named = {str(entry["key"]).lower() for node in nodes for entry in _ctes(node)}
     for node in nodes:
@@ -128,8 +129,10 @@ def _within_time(reader: Reader, text: str, limit: int) -> pa.Table:
         try:
             return reader.sql_on(connection, text, limit=limit)
         except (UsageError, KeyboardInterrupt) as error:
+            step = "ask for less, or use tapeline sql"
+            if isinstance(error.__cause__, duckdb.OutOfMemoryException):
+                raise UsageError("sql", "needs more memory than is left for it", next_step=step) from error
             if late.is_set():
-                step = "ask for less, or use tapeline sql"
                 rule = f"at most {SECONDS:g} s"
                 raise UsageError("sql", "takes too long", expected=rule, was="more", next_step=step) from error
             raise

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from websockets.frames import Frame, Opcode
 
 from tapeline import wire
+from tapeline.api import patterns
 from tapeline.api.answers import problems
 from tapeline.api.context import Context, context_of
 from tapeline.api.params import known_parameters
@@ -31,7 +32,6 @@ _MOST_ASKS = 100
 _MOST_WAITING = 2_000
 _KEEP_ALIVE = 15.0
 _FRAMES = 16
-_NAMES = r"^[A-Za-z0-9._:/*-]+(,[A-Za-z0-9._:/*-]+)*$"
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -206,9 +206,13 @@ async def _listen(socket: WebSocket, subscriber: Subscriber, take: Callable[[str
 )
 async def sse(
     request: Request,
-    channels: Annotated[str, Query(pattern=_NAMES, max_length=200, description="Channels, with commas between.")],
-    instruments: Annotated[str, Query(pattern=_NAMES, max_length=4000, description="Instruments, or *.")] = EVERY,
-    timeframes: Annotated[str | None, Query(pattern=_NAMES, max_length=200)] = None,
+    channels: Annotated[
+        str, Query(pattern=patterns.NAMES, max_length=200, description="Channels, with commas between.")
+    ],
+    instruments: Annotated[
+        str, Query(pattern=patterns.NAMES, max_length=4000, description="Instruments, or *.")
+    ] = EVERY,
+    timeframes: Annotated[str | None, Query(pattern=patterns.NAMES, max_length=200)] = None,
     last_event_id: Annotated[str | None, Header(max_length=64)] = None,
 ) -> StreamingResponse:
     """Give the same stream as server-sent events; ``Last-Event-ID`` resumes it."""

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tapeline.coverage import SqlStore
 from tapeline.errors import UnknownName, UsageError
+from tapeline.tape import instruments
+
+_IMPORTED = "SELECT DISTINCT instrument FROM candles WHERE source = 'imported'"
+
+
+def held(store: SqlStore) -> set[str]:
+    """Return the instruments of which a store holds trades, or candles that others made."""
+    return {one.instrument for one in instruments(store)} | {*store.sql(_IMPORTED)["instrument"].to_pylist()}
 
 
 def plain_symbol(name: str) -> str:
@@ -16,17 +25,26 @@ def plain_symbol(name: str) -> str:
     return "".join(character for character in name.partition(".")[0].upper() if character.isalnum())
 
 
-def instrument_of(symbol: str, held: Iterable[str]) -> str:
+def may_mean(symbol: str, name: str) -> bool:
+    """Say whether a symbol may mean an instrument; one with a venue means that of the venue alone.
+
+    >>> may_mean("btcusd", "BTC-USD.SIM"), may_mean("BTC-USD.KRAKEN", "BTC-USD.SIM")
+    (True, False)
+    """
+    return symbol == name or ("." not in symbol and plain_symbol(symbol) == plain_symbol(name))
+
+
+def instrument_of(symbol: str, among: Iterable[str]) -> str:
     """Return the instrument that a symbol means.
 
     Raises:
         UnknownName: none is held.
         UsageError: several are; the text lists them.
     """
-    names = sorted(set(held))
+    names = sorted(set(among))
     if symbol in names:
         return symbol
-    found = [name for name in names if plain_symbol(name) == plain_symbol(symbol) and "." not in symbol]
+    found = [name for name in names if may_mean(symbol, name)]
     if len(found) == 1:
         return found[0]
     where = f"symbol {symbol}"

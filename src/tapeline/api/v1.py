@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from tapeline import wire
-from tapeline.api import model_reads, monitor_reads, reads
+from tapeline.api import gap_reads, model_reads, monitor_reads, patterns, reads
 from tapeline.api.answers import answer, packed, told
 from tapeline.api.candle_pages import Asked, CandlePages
 from tapeline.api.context import Context, context
 from tapeline.api.params import (
+    MOST_ROWS,
     Id,
     InstrumentName,
     ModelName,
@@ -31,7 +32,7 @@ router = APIRouter(prefix="/v1", tags=["v1"], dependencies=[Depends(known_parame
 
 Shared = Annotated[Context, Depends(context)]
 Spanned = Annotated[Span, Depends(spanned)]
-FamilyName = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_+.-]+$", max_length=64, description="Such as ridge.")]
+FamilyName = Annotated[str | None, Query(pattern=patterns.FAMILY, max_length=64, description="Such as ridge.")]
 AnsweredTarget = Annotated[
     Literal["direction", "direction3", "barrier", "volatility", "regime", "trend", "anomaly"],
     Query(description="What was asked."),
@@ -77,7 +78,7 @@ async def features(
     span: Spanned,
     timeframe: TimeframeName = "1m",
     feature_set: Annotated[
-        str, Query(alias="set", pattern=r"^[A-Za-z0-9_-]+$", max_length=64, description="A feature set's name.")
+        str, Query(alias="set", pattern=patterns.SET, max_length=64, description="A feature set's name.")
     ] = "technical",
 ) -> Response:
     """Give the features of candles, as_of in [start, end)."""
@@ -150,9 +151,9 @@ async def model(request: Request, name: ModelName) -> Response:
 
 
 @router.get("/gaps", **told(Page[wire.Gap], "Gaps, healed ones too", 404, 503))
-async def gaps(request: Request, instrument: OptionalInstrument = None) -> Response:
-    """List the trade ids that are or were missing."""
-    return await answer(request, lambda reader: reads.gaps(reader, instrument))
+async def gaps(request: Request, span: Spanned, instrument: OptionalInstrument = None) -> Response:
+    """List the trade ids that are or were missing, by id; of a span of time those that are known to touch it."""
+    return await answer(request, lambda reader: gap_reads.gaps(reader, instrument, span))
 
 
 @router.get("/late", **told(Page[LateTrade], "Late trades in order of ts_event", 404, 503))
@@ -205,11 +206,14 @@ async def anomalies(
     shared: Shared,
     instrument: InstrumentName,
     timeframe: TimeframeName = "1m",
-    limit: Annotated[int, Query(ge=1, le=10_000, description="How many of the newest candles to judge.")] = 1440,
+    start: Time = None,
+    end: Time = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_ROWS, description="How many candles to judge, the newest.")] = 1440,
 ) -> Response:
-    """Name the candles whose price moved, or whose volume grew, as hardly any before."""
+    """Name the candles whose price moved, or whose volume grew, as hardly any before; close_time in [start, end)."""
+    span = Span(start, end, limit)
     return await answer(
-        request, lambda reader: monitor_reads.anomaly_page(reader, shared.settings, instrument, timeframe, limit)
+        request, lambda reader: monitor_reads.anomaly_page(reader, shared.settings, instrument, timeframe, span)
     )
 
 

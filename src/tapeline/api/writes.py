@@ -9,7 +9,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from tapeline import wire
-from tapeline.api import sql
+from tapeline.api import patterns, sql
 from tapeline.api.answers import body, packed, told
 from tapeline.api.context import Context, Live, context
 from tapeline.api.params import ModelName, known_parameters
@@ -83,9 +83,7 @@ async def rollback(shared: Shared, name: ModelName) -> Response:
     **told(Done, "The venue is asked", *_WRITES),
     openapi_extra=_TOKEN,
 )
-async def heal(
-    shared: Shared, instrument: Annotated[str, Path(pattern=r"^[A-Z0-9][A-Z0-9._:-]*\.[A-Z0-9]+$", max_length=64)]
-) -> Response:
+async def heal(shared: Shared, instrument: Annotated[str, Path(pattern=patterns.FOLLOWED, max_length=64)]) -> Response:
     """Ask the venue for the trades that are missing."""
     process = _live(shared)
     await shared.read(lambda reader: known(reader, instrument))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -62,7 +62,7 @@ class MemoryStore:
     ) -> int:
         """Remove an instrument's rows in [start, end), where columns equal; return how many."""
         question = Question(kind_named(kind), instrument, start, end, equal=equal)
-        gone = [key for key, row in self._kinds[kind].items() if _matches(question, row)]
+        gone = [_key(question.kind, row) for row in _matching(question, self._kinds[kind].values())]
         for key in gone:
             del self._kinds[kind][key]
         return len(gone)
@@ -80,7 +80,7 @@ class MemoryStore:
     ) -> pa.Table:
         """Return rows in [start, end) of the kind's time, known at or before ``as_of``, in the kind's order."""
         question = Question(kind_named(kind), instrument, start, end, as_of, equal)
-        rows = [row for row in self._kinds[kind].values() if _matches(question, row)]
+        rows = _matching(question, self._kinds[kind].values())
         rows.sort(key=lambda row: tuple(row[name] for name in question.kind.order))
         return _table(question.kind, rows if limit is None else rows[max(0, len(rows) - limit) :])
 
@@ -115,12 +115,16 @@ def _key(kind: Kind, row: Row) -> tuple[Any, ...]:
     return tuple(row[name] for name in kind.key)
 
 
-def _matches(question: Question, row: Row) -> bool:
+def _matching(question: Question, rows: Iterable[Row]) -> list[Row]:
+    """Return the rows that answer a question; one condition after the other, for a row alone is dear to ask."""
     compare = {">=": int.__ge__, "<": int.__lt__, "<=": int.__le__}
-    texts = all(row[name] == text for name, text in question.texts().items())
-    return texts and all(
-        row[column] is not None and compare[sign](row[column], ns) for column, sign, ns in question.bounds()
-    )
+    found = list(rows)
+    for name, text in question.texts().items():
+        found = [row for row in found if row[name] == text]
+    for column, sign, ns in question.bounds():
+        holds = compare[sign]
+        found = [row for row in found if row[column] is not None and holds(row[column], ns)]
+    return found
 
 
 def _table(kind: Kind, rows: list[Row]) -> pa.Table:

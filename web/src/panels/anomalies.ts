@@ -1,10 +1,12 @@
 /** Anomalies over the candles, as the process judges them; where it cannot, the switch says why. */
 
+import { Anomalies, type AnomalyQuestion } from "../anomalies";
 import * as api from "../api";
 import type { ChartView } from "../chart/view";
 import type { Context } from "../context";
 import { h, setAttr } from "../dom";
-import type { State } from "../state";
+import { stepOf } from "../format";
+import type { Span } from "../past";
 import { when } from "../store";
 import { ms } from "../wire";
 
@@ -12,46 +14,59 @@ interface AnomalyRow {
   close_time: string;
 }
 
-const NEWEST = 5000;
+export interface AnomalySwitch {
+  element: HTMLElement;
+  /** Ask for what comes into sight. */
+  look: (seen: Span) => void;
+}
+
 const TITLE = "Shade candles whose price moved, or whose volume grew, as hardly any before";
 
-interface Found {
-  closes: readonly number[];
-  problem: string;
-}
-
-/** When candles closed that are anomalies, or why that cannot be told. */
-async function anomalies({ instrument, timeframe }: State): Promise<Found> {
-  try {
-    const { items } = await api.get<api.Page<AnomalyRow>>("anomalies", { instrument, timeframe, limit: NEWEST });
-    return { closes: items.map((row) => ms(row.close_time)), problem: "" };
-  } catch (error) {
-    if (!(error instanceof api.Problem)) throw error;
-    return { closes: [], problem: error.message };
-  }
-}
-
-export function anomalySwitch({ store }: Context, view: ChartView): HTMLElement {
+export function anomalySwitch({ store, session }: Context, view: ChartView): AnomalySwitch {
   const button = h("button", { class: "quiet toggle", "aria-pressed": "false", title: TITLE }, "Anomalies");
   const shown = (): boolean => button.getAttribute("aria-pressed") === "true";
-  let turn = 0;
-  const draw = async (): Promise<void> => {
-    const asked = ++turn;
-    const wanted = shown() && store.state.instrument;
-    const { closes, problem } = wanted ? await anomalies(store.state) : { closes: [], problem: "" };
-    if (asked !== turn) return;
-    view.overlay.set({ anomalies: closes });
+  const say = (problem: string): void => {
     setAttr(button, "title", problem ? `Anomalies cannot be told: ${problem}` : TITLE);
     setAttr(button, "data-level", problem ? "warn" : "none");
   };
+  const ask = async ({ start, end, limit }: AnomalyQuestion): Promise<readonly number[] | undefined> => {
+    const { instrument, timeframe } = store.state;
+    const span = { start: start && api.rfc3339(start), end: end && api.rfc3339(end) };
+    try {
+      const page = await api.get<api.Page<AnomalyRow>>("anomalies", { instrument, timeframe, limit, ...span });
+      say("");
+      return page.items.map((row) => ms(row.close_time));
+    } catch (error) {
+      if (!(error instanceof api.Problem)) throw error;
+      if (shown()) say(error.message);
+      return undefined;
+    }
+  };
+  const anomalies = new Anomalies(ask, (closes) => {
+    view.overlay.set({ anomalies: closes });
+  });
+  const look = (seen: Span | null): void => {
+    if (shown() && seen) void anomalies.look(seen, stepOf(store.state.timeframe));
+  };
+  const follow = async (): Promise<void> => {
+    const last = session.book.last?.close_ms;
+    if (!shown() || last === undefined) return;
+    await anomalies.follow(last, stepOf(store.state.timeframe));
+    look(view.visible());
+  };
   button.addEventListener("click", () => {
     button.setAttribute("aria-pressed", String(!shown()));
-    void draw();
+    if (!shown()) {
+      anomalies.clear();
+      say("");
+    }
+    void follow();
   });
   store.onDraw(
-    when(["candles", "instrument", "timeframe"], () => {
-      if (shown()) void draw();
+    when(["instrument", "timeframe"], () => {
+      anomalies.clear();
     }),
   );
-  return button;
+  store.onDraw(when(["candles", "instrument", "timeframe"], () => void follow()));
+  return { element: button, look };
 }

@@ -48,6 +48,7 @@ export function chartPanel(context: Context): ChartPanel {
     const seen = view.visible();
     if (!seen) return;
     void session.look(seen);
+    anomalies.look(seen);
     host.dataset["scored"] = String(view.overlay.scoredIn(seen));
     back.hidden = view.showsNewest();
   };
@@ -63,12 +64,13 @@ export function chartPanel(context: Context): ChartPanel {
     showLegend();
   };
   for (const name of rememberedNames()) view.indicators.add(name);
+  const anomalies = anomalySwitch(context, view);
   const tools = h(
     "div",
     { class: "chart-tools" },
     indicatorPicker(context, view.indicators, changed),
     predictionsSwitch(view),
-    anomalySwitch(context, view),
+    anomalies.element,
   );
   const element = h(
     "section",
@@ -166,7 +168,9 @@ function follow({ store, session, decimals }: Context, view: ChartView, host: HT
       const regimes = stretchesOf(answersTo(answers, "regime"), stepOf(state.timeframe));
       view.overlay.set({ regimes, odd: oddOnes(answers, (told = threshold)) });
     }
-    if (state.late !== before?.late) view.overlay.set({ late: state.late });
+    if (state.late !== before?.late || past !== before.past) {
+      view.overlay.set({ late: together(past.late, state.late) });
+    }
     if (state.gaps !== before?.gaps) view.overlay.set({ gaps: state.gaps });
     view.overlay.set({ simulated: isSimulated(state) });
     if (state.zone !== before?.zone) view.setZone(state.zone);
