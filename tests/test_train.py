@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from tapeline.models.linear import Huber, Logistic
 from tapeline.models.naive import LastPrice, Majority, MeanReversionDirection, MomentumReturn
 from tapeline.testing.models import planted
 from tapeline.train import Training, TrainSettings, pick_models, train
+from tapeline.types import Float
 
 FAST: list[type[Model]] = [LastPrice, MomentumReturn, Huber, Majority, MeanReversionDirection, Logistic]
 SETTINGS = TrainSettings(plan=WalkForward(folds=3))
@@ -226,6 +228,30 @@ def test_constant_inputs_find_nothing() -> None:
     data = planted(1, 700)
     data.inputs[:] = 1.0
     assert train(data, SETTINGS).report["promoted"] is False
+
+
+class Weighed(Huber):
+    """Note what weights it is given."""
+
+    given: ClassVar[list[Float | None]] = []
+
+    def fit(self, rows: Float, labels: Float, **asked: Any) -> Weighed:
+        self.given.append(asked.get("weights"))
+        return super().fit(rows, labels, **asked)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_rows_count_by_the_uniqueness_of_their_outcomes_where_that_is_asked(weighted: bool) -> None:
+    Weighed.given.clear()
+    kinds: list[type[Model]] = [LastPrice, Weighed, Majority]
+    training = train(planted(1, 900, r2=0.3), replace(SETTINGS, weighted=weighted), models=kinds)
+    assert training.report["champion"] == "huber"
+    assert len(Weighed.given) > SETTINGS.plan.folds + 1, "in the folds, in the placebos, for importance, and at last"
+    assert all((weights is not None) == weighted for weights in Weighed.given)
+    last = Weighed.given[-1]
+    if last is not None:
+        assert last.mean() == pytest.approx(1)
+        assert last.max() > last.min(), "the first and the last outcomes overlap fewer others"
 
 
 def test_the_main_target_is_a_setting() -> None:

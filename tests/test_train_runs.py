@@ -93,7 +93,7 @@ def test_a_sweep_and_tuning_are_reported_and_repeat_themselves(tmp_path: Path, m
     assert train(data, asked).report == report
     page = (write_run(training, tmp_path) / "report.html").read_text()
     assert "cannot be served" in page
-    assert page.count("<svg") == 11
+    assert page.count("<svg") == 13
     assert "<script" not in page
     assert re.search(r"(src|href)=.https?:", page) is None
 

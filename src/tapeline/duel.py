@@ -26,7 +26,7 @@ IN_SHADOW = ("shadow_predictions", "shadow_answers")
 """Where what challengers say is stored."""
 KEPT_IN = ("predictions", "answers", *IN_SHADOW)
 """Where what any version said is stored."""
-_UNITS = {"mae": ("bp", 1e4), "log_loss": ("nats", 1.0)}
+UNITS = {"mse": ("bp²", 1e8), "mae": ("bp", 1e4), "log_loss": ("nats", 1.0)}
 """The metrics that decide, each with the unit in which it is told, and by what it becomes a number of that."""
 _BEFORE = 61
 """How many candles before a row its outcome depends on: those of its volatility, by which bands are wide."""
@@ -57,8 +57,8 @@ def _known(value: float) -> float | None:
 class Duel:
     """How two versions did on the same outcomes.
 
-    ``error`` decides: the mean absolute error of returns and volatilities, the log loss of probabilities. Of these
-    ``hits`` says how often the likeliest class came, and is None of others.
+    ``error`` decides: the metric that decides the gate, too. Of probabilities ``hits`` says how often the likeliest
+    class came; it is None of others.
     """
 
     target: str
@@ -69,17 +69,17 @@ class Duel:
     @property
     def metric(self) -> str:
         """Return the name of what decides."""
-        return _deciding(self.target).name
+        return deciding(self.target).name
 
     @property
     def unit(self) -> str:
         """Return in what errors and their gains are told."""
-        return _UNITS[self.metric][0]
+        return UNITS[self.metric][0]
 
     @property
     def scale(self) -> float:
         """Return by what errors and their gains become numbers of `unit`."""
-        return _UNITS[self.metric][1]
+        return UNITS[self.metric][1]
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
@@ -88,11 +88,13 @@ class Duel:
         return {"outcomes": self.outcomes, "metric": self.metric, **errors, **self.error.gains("gain"), **hits}
 
 
-def _deciding(target: str) -> Metric:
-    return next(metric for metric in METRICS[target] if metric.name in _UNITS)
+def deciding(target: str) -> Metric:
+    """Return the metric by which versions of a target are judged, live as by the gate."""
+    return METRICS[target][0]
 
 
-def _hits(target: str) -> Metric | None:
+def hits_metric(target: str) -> Metric | None:
+    """Return the metric that says how often the likeliest class came, None where there are no classes."""
     return next((metric for metric in METRICS[target] if metric.name == "accuracy"), None)
 
 
@@ -108,34 +110,48 @@ def duel(store: Store, entry: Entry, champion: str, challenger: str, *, start: i
     """
     ours, theirs = (said(store, KEPT_IN, entry, version, start) for version in (champion, challenger))
     both = sorted(set(ours) & set(theirs))
-    came = _came(store, entry, both)
-    fair = [at for at in both if max(ours[at].made_at, theirs[at].made_at) < came[at][1] and not np.isnan(came[at][0])]
-    true = np.array([came[at][0] for at in fair])
+    told = came(store, entry, both)
+    fair = [at for at in both if max(ours[at].made_at, theirs[at].made_at) < told[at][1] and not np.isnan(told[at][0])]
+    true = np.array([told[at][0] for at in fair])
     answers = [np.array([numbers(each[at], entry.target) for at in fair]) for each in (ours, theirs)]
     overlap = max(1, entry.horizon // Timeframe.parse(entry.timeframe).step)
-    error = _score(_deciding(entry.target), true, answers, overlap)
-    hits = None if (metric := _hits(entry.target)) is None else _score(metric, true, answers, overlap)
+    error = scored(deciding(entry.target), true, answers, overlap)
+    hits = None if (metric := hits_metric(entry.target)) is None else scored(metric, true, answers, overlap)
     return Duel(entry.target, len(fair), error, hits)
 
 
-def _score(metric: Metric, true: Float, answers: Sequence[Float], overlap: int) -> Score:
+def scored(metric: Metric, true: Float, answers: Sequence[Float], overlap: int) -> Score:
+    """Return the means of a metric of two who answered the same rows, ``overlap`` of which share an outcome.
+
+    Args:
+        metric: of each row.
+        true: what came (n).
+        answers: of the champion, then of the challenger.
+        overlap: of the outcomes.
+    """
     if not len(true):
         return Score(np.nan, np.nan, Interval(np.nan, np.nan, np.nan))
     first, second = (metric.rows(true, said) for said in answers)
     return Score(float(first.mean()), float(second.mean()), mean_of(metric.sign * (second - first), overlap))
 
 
-def _came(store: Store, entry: Entry, asked: Sequence[int]) -> dict[int, tuple[float, int]]:
-    """Return for each row asked about, by its ``as_of``, what came (NaN: unknown), and when that was known."""
+def came(store: Store, task: Entry | Answer, asked: Sequence[int]) -> dict[int, tuple[float, int]]:
+    """Return for each row asked about, by its ``as_of``, what came (NaN: unknown), and when that was known.
+
+    Args:
+        store: keeps the candles.
+        task: its instrument, timeframe, horizon and target.
+        asked: rising.
+    """
     if not asked:
         return {}
-    grid = Timeframe.parse(entry.timeframe)
+    grid = Timeframe.parse(task.timeframe)
     start = asked[0] - grid.size - _BEFORE * grid.step
-    candles = closed(store, entry.instrument, entry.timeframe, start, asked[-1] + entry.horizon)
-    values, known_at = labels.forward_return(candles, grid, entry.horizon)
-    found = outcomes(candles, grid, entry.horizon, values)
+    candles = closed(store, task.instrument, task.timeframe, start, asked[-1] + task.horizon)
+    values, known_at = labels.forward_return(candles, grid, task.horizon)
+    found = outcomes(candles, grid, task.horizon, values)
     found |= {"return": Labels(values, known_at), "direction": Labels(labels.direction(values), known_at)}
-    ours = found[entry.target]
+    ours = found[task.target]
     told = zip(ours.values.tolist(), ours.known_at.tolist(), strict=True)
     known = dict(zip(candles["close_time"].tolist(), told, strict=True))
     return {at: known.get(at, (np.nan, at)) for at in asked}

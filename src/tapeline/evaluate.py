@@ -17,7 +17,7 @@ from tapeline.learning.metrics import METRICS, Metric
 from tapeline.learning.reading import judged_by
 from tapeline.learning.resample import BlockBootstrap, Interval, block_length
 from tapeline.learning.spread import floor_of, units
-from tapeline.learning.walking import Walker
+from tapeline.learning.walking import Said, Walker
 from tapeline.models.base import Model
 from tapeline.models.targets import TARGETS
 from tapeline.types import Float
@@ -115,6 +115,7 @@ def evaluate(
     progress: Callable[[str], None] = lambda text: None,
     kept: Kept | None = None,
     rate: float = 0.01,
+    weighted: bool = False,
 ) -> Evaluation:
     """Walk every model forward, and set each beside the best baseline.
 
@@ -132,18 +133,37 @@ def evaluate(
         progress: told each model and fold.
         kept: what was said before of the dataset's own outcomes, and what is said now.
         rate: the share of quiet rows to be called anomalies.
+        weighted: whether models learn from rows by the uniqueness of their outcomes; all rows are judged alike.
     """
     outcomes = judged_by(dataset, target, seed) if labels is None else labels
     if np.isnan(outcomes).any():
         where = f"evaluation of {target}"
         raise BrokenInvariant(where, "a row has no outcome", expected="Dataset.for_target", was="NaN")
+    walker = Walker(dataset, outcomes, folds, seed, rate, weighted)
     known = kept if kept is not None and labels is None else InMemory()
-    said = Walker(dataset, outcomes, folds, seed, rate).ask_all(models, known, progress)
-    read = {name: both.read for name, both in said.items()}
-    rows = slice(folds[0].test.start, folds[-1].test.stop)
-    bootstrap = _bootstrap(rows.stop - rows.start, dataset.overlap, resamples, seed)
+    said = walker.ask_all(models, known, progress)
     baselines = tuple(kind.name for kind in models if kind.baseline)
-    table = _Table(target, outcomes[rows], read, baselines, bootstrap, level, max(1, tried))
+    return _judged(walker, target, said, baselines, level=level, tried=tried, resamples=resamples)
+
+
+def _judged(
+    walker: Walker,
+    target: str,
+    said: Mapping[str, Said],
+    baselines: tuple[str, ...],
+    *,
+    level: float,
+    tried: int,
+    resamples: int,
+) -> Evaluation:
+    """Score what all models said of the test parts."""
+    dataset, folds = walker.dataset, walker.folds
+    rows = slice(folds[0].test.start, folds[-1].test.stop)
+    count, overlap = rows.stop - rows.start, dataset.overlap
+    block = block_length(count, overlap)
+    bootstrap = BlockBootstrap(count, block=block, resamples=resamples, seed=walker.seed, overlap=overlap)
+    read = {name: both.read for name, both in said.items()}
+    table = _Table(target, walker.labels[rows], read, baselines, bootstrap, level, max(1, tried))
     return Evaluation(
         target=target,
         folds=tuple(folds),
@@ -156,10 +176,6 @@ def evaluate(
         unit=units(dataset.inputs[rows], dataset.columns, floor_of(dataset.inputs[: rows.start], dataset.columns)),
         answers={name: both.itself for name, both in said.items()} if TARGETS[target].read_as else {},
     )
-
-
-def _bootstrap(rows: int, overlap: int, resamples: int, seed: int) -> BlockBootstrap:
-    return BlockBootstrap(rows, block=block_length(rows, overlap), resamples=resamples, seed=seed, overlap=overlap)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

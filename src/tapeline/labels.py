@@ -15,10 +15,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from tapeline.clock import format_duration
 from tapeline.errors import InputError, UsageError
+from tapeline.indicators.return_ import INDICATOR as PAST_RETURN
 from tapeline.types import Float, Int, Records, Timeframe
 
-_MOST_ROWS = 10_000
-"""As many rows as the window of the past return, `tapeline.indicators.return_`, may have."""
+_MOST_ROWS = int(PAST_RETURN.parameters[0].maximum)
+"""A horizon spans no more rows than the window of the past return, a model's input, may have."""
 
 
 def log_return(now: float, before: float) -> float:

@@ -181,9 +181,10 @@ def _metrics(entry: Entry, folder: Path | None) -> Iterator[tuple[str, float, in
             yield name, float(report[name]), 0
     if folder is None or not (folder / "folds.csv").is_file():
         return
+    walked = str(report.get("champion", entry.model))  # a tuned model is served as the plain one it found
     with (folder / "folds.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            if (row["target"], row["model"]) == (entry.target, entry.model):
+            if (row["target"], row["model"]) == (entry.target, walked):
                 yield from _fold(row)
 
 

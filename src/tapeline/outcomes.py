@@ -14,10 +14,11 @@ import numpy as np
 from tapeline.clock import DAY, format_time
 from tapeline.errors import UsageError
 from tapeline.learning.resample import BlockBootstrap, Interval, block_length
+from tapeline.monitor.change import ChangeDetector
 from tapeline.registry import Registry
 from tapeline.stores import rows
 from tapeline.stores.base import Store
-from tapeline.types import Bool, Float, Prediction, Records, Timeframe
+from tapeline.types import Bool, Float, Int, Prediction, Records, Timeframe
 
 LEVEL = 0.95
 PARTS = ("version", "day", "hour", "age")
@@ -25,6 +26,8 @@ PARTS = ("version", "day", "hour", "age")
 Part = Callable[[Prediction], str]
 _RESAMPLES = 1000
 _SEED = 7
+UNKNOWN = Interval(np.nan, np.nan, np.nan)
+_HALF_LIFE = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,10 @@ class LiveError:
     ``excluded`` predictions were late (``late`` of them), or ended in a candle that is not complete. ``hit_rate`` is
     None where no direction could be judged. ``brier`` is the mean squared error of the probability of going up, None
     where none was given; ``calibration`` how far, on average over ten bins, that probability was from the share that
-    went up. ``part`` tells which predictions of the version these are.
+    went up. ``part`` tells which predictions of the version these are. ``squared`` is the gain in squared error, by
+    which models are chosen, and here judged: where most returns are 0, nothing beats "the price stays" in absolute
+    error. ``worsened`` is when its error was last noticed to have risen beside the baseline's (ns UTC), None where it
+    never did, or fell since.
     """
 
     instrument: str
@@ -64,6 +70,8 @@ class LiveError:
     brier: Interval | None = None
     calibration: float = np.nan
     part: str = ""
+    worsened: int | None = None
+    squared: Interval = UNKNOWN
 
     @property
     def edge(self) -> bool:
@@ -72,8 +80,8 @@ class LiveError:
 
     @property
     def worse(self) -> bool:
-        """Return whether it loses to the baseline with its whole interval."""
-        return self.gain.high < 0
+        """Return whether it loses to the baseline in squared error with its whole interval."""
+        return self.squared.high < 0
 
 
 def joined(store: Store, predictions: Sequence[Prediction]) -> list[Came | None]:
@@ -180,7 +188,30 @@ def _judged(pairs: Sequence[tuple[Prediction, Came]], excluded: int) -> LiveErro
         float(((low <= came) & (came <= high)).mean()),
         brier=mean_of((probable - rose) ** 2, overlap) if len(rose) else None,
         calibration=_calibration(probable, rose),
+        worsened=_worsened(np.array([one.as_of for one, _ in ordered]), errors - baseline, baseline, overlap),
+        squared=mean_of(baseline**2 - errors**2, overlap),
     )
+
+
+def _worsened(as_of: Int, losses: Float, baseline: Float, overlap: int) -> int | None:
+    """Return when a loss beside the baseline's was noticed to have risen, unless it fell since (rows in order of time).
+
+    Of outcomes that overlap the mean is one number; each is measured by the baseline's error of late, for a market that
+    gets loud makes no model worse.
+    """
+    count = len(losses) // overlap
+    beside, size = (rows[: count * overlap].reshape(count, overlap).mean(axis=1) for rows in (losses, baseline))
+    keep, usual = 0.5 ** (1 / _HALF_LIFE), 0.0
+    scaled = np.full(count, np.nan)
+    for at in range(count):
+        if usual > 0:
+            scaled[at] = beside[at] / usual
+        usual = size[at] if usual == 0 else keep * usual + (1 - keep) * size[at]
+    known = np.flatnonzero(np.isfinite(scaled))
+    changes = ChangeDetector().update_all(scaled[known])
+    if not changes or not changes[-1].rose:
+        return None
+    return int(as_of[known[changes[-1].at] * overlap + overlap - 1])
 
 
 def _hits(said: Float, came: Float, overlap: int) -> Interval | None:

@@ -110,6 +110,16 @@ class Registry:
         fields = Entry.__slots__
         return [Entry(**{key: row[key] for key in fields if key != "record"}, record=_record(row)) for row in rows]
 
+    def damaged(self, instrument: str | None = None) -> list[tuple[Entry, str]]:
+        """Return the models whose bytes are not those that were registered, and what is wrong with them."""
+        found = []
+        for entry in self.entries(instrument):
+            try:
+                self.load(entry.name, entry.version)
+            except InputError as error:
+                found.append((entry, str(error)))
+        return found
+
     def promote(
         self,
         name: str,

@@ -8,7 +8,7 @@ and seed give the same bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,7 +25,6 @@ from tapeline.learning.ordinary import ordinary_models
 from tapeline.learning.record import Found, Outcome, report_record, run_folder, settings_record
 from tapeline.learning.settings import TrainSettings
 from tapeline.learning.task import TUNED, Task, count_tried, tunable
-from tapeline.learning.tuning import searches
 from tapeline.models.base import Model, find_models, own_files
 
 __all__ = ["Progress", "TrainSettings", "Training", "pick_models", "train"]
@@ -96,22 +95,37 @@ def train(
     step = _steps(progress, _count_steps(chosen, asked, folds))
     leaks = leak_check() if leak_check else None
     refusals = _refusals(leaks, data_checks)
+
+    def task(kinds: Sequence[type[Model]], target: str) -> Task:
+        journal = None if work is None else work / f"tuning-{target}.log"
+        kept = InMemory() if work is None else InFolder(work)
+        return Task.of(dataset, kinds, target, asked, tried=tried, run=run, kept=kept, journal=journal)
+
+    outcomes, refused = _outcomes(asked, chosen, task, refusals, step)
+    found = Found(run, dataset, told, outcomes, leaks, data_checks, tried, refused)
+    return Training(run, dataset, record, report_record(found), outcomes)
+
+
+def _outcomes(
+    asked: TrainSettings,
+    chosen: Sequence[type[Model]],
+    task: Callable[[Sequence[type[Model]], str], Task],
+    refusals: Mapping[str, str],
+    step: Callable[[str], None],
+) -> tuple[dict[str, Outcome], dict[str, str]]:
+    """Return by target what was found, and why others but the main one have too few rows."""
     outcomes, refused = {}, {}
     for target in asked.targets:
         kinds = [kind for kind in chosen if kind.target == target]
-        journal = None if work is None else work / f"tuning-{target}.log"
         try:
-            kept = InMemory() if work is None else InFolder(work)
-            task = Task.of(dataset, kinds, target, asked, tried=tried, run=run, kept=kept, journal=journal)
+            cut = task(kinds, target)
         except NotEnoughData as error:
             if target == asked.main_target:
                 raise
             refused[target] = str(error)
-            continue
-        outcomes[target] = task.outcome(kinds, refusals, step)
-    searched = searches([kind for outcome in outcomes.values() for kind in outcome.kinds])
-    found = Found(run, dataset, told, outcomes, leaks, data_checks, tried, refused, searched)
-    return Training(run, dataset, record, report_record(found), outcomes)
+        else:
+            outcomes[target] = cut.outcome(kinds, refusals, step)
+    return outcomes, refused
 
 
 def pick_models(settings: TrainSettings) -> list[type[Model]]:

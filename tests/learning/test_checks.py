@@ -138,4 +138,15 @@ def test_a_profile_says_what_is_unknown() -> None:
     assert told[0]["unknown"] == 0.25
     assert told[0]["mean"] == pytest.approx(7 / 3)
     assert (told[0]["median"], told[0]["distinct"]) == (3.0, 2.0)
-    assert (told[1]["unknown"], told[1]["mean"], told[1]["most"]) == (1.0, None, None)
+    assert (told[1]["unknown"], told[1]["mean"], told[1]["most"], told[1]["shape"]) == (1.0, None, None, None)
+
+
+def test_a_profile_shows_the_shape_of_each_column() -> None:
+    even = np.arange(1000.0)
+    one_sided = np.where(even < 900, 0.0, even)
+    flat, skewed, constant = (row["shape"] for row in profile(["a", "b", "c"], np.c_[even, one_sided, 0 * even]))
+    assert flat == 20 * "█"
+    assert isinstance(skewed, str)
+    assert (skewed[0], set(skewed[1:17])) == ("█", {" "})
+    assert skewed[18:].strip(" █")
+    assert constant == "█" + 19 * " "

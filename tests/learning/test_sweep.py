@@ -103,6 +103,17 @@ def test_two_sweeps_with_one_seed_are_equal() -> None:
         assert first.evaluation.said[name].tobytes() == second.evaluation.said[name].tobytes()
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("target", ["return", "direction"])
+def test_nothing_is_drawn_but_by_the_seed(target: str) -> None:
+    """Also inside an estimator that holds another."""
+    for kind in ordinary_models(target):
+        assert issubclass(kind, Ordinary)
+        made = kind.estimator.made(5).get_params()
+        drawn = {key: value for key, value in made.items() if key.endswith("random_state")}
+        assert set(drawn.values()) <= {5}, (kind.name, drawn)
+
+
 def test_the_slow_ones_learn_from_the_newest_rows() -> None:
     kinds = {kind.name: kind for kind in ordinary_models("return") if issubclass(kind, Ordinary)}
     assert kinds["GaussianProcessRegressor"].most_rows < kinds["SVR"].most_rows < kinds["Ridge"].most_rows

@@ -59,7 +59,9 @@ def test_only_what_promises_more_than_the_costs_is_traded() -> None:
     least = float(np.quantile(promised, 0.9))
     earned = trading(found, "huber", Costs(0.5, 0.0), market(data, found), level=0.95, least=least)
     assert earned.trades == (promised > least).sum()
-    assert trading(found, "huber", FREE, market(data, found), level=0.95, least=1.0).trades == 0
+    nothing = trading(found, "huber", FREE, market(data, found), level=0.95, least=1.0)
+    assert nothing.trades == 0
+    assert nothing.text == "huber never promises more than 10000.00 bp, the costs of a trade: nothing to trade"
 
 
 def test_a_model_that_is_the_baseline_has_nothing_to_trade() -> None:

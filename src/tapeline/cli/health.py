@@ -13,7 +13,7 @@ from typing import Any
 
 from tapeline.cli.invocation import Invocation
 from tapeline.coverage import coverage
-from tapeline.errors import InputError, StoreLocked, StoreUnavailable, TapelineError
+from tapeline.errors import StoreLocked, StoreUnavailable, TapelineError
 from tapeline.registry import Registry
 from tapeline.runners.owner import owner_of
 from tapeline.stores.duckdb import DuckDBStore
@@ -98,14 +98,10 @@ def _content(store: DuckDBStore) -> dict[str, Any]:
 
 def _damaged(store: DuckDBStore) -> list[dict[str, str]]:
     """Return the models whose bytes are not those that were registered, and what is wrong with them."""
-    registry, found = Registry(store), []
-    for entry in registry.entries():
-        try:
-            registry.load(entry.name, entry.version)
-        except InputError as error:
-            told = {"name": entry.name, "version": entry.version, "status": entry.status}
-            found.append(told | {"problem": str(error)})
-    return found
+    return [
+        {"name": entry.name, "version": entry.version, "status": entry.status, "problem": problem}
+        for entry, problem in Registry(store).damaged()
+    ]
 
 
 def _parquet_bytes(store: DuckDBStore) -> float | None:

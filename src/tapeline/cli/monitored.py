@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from tapeline.anomalies import Anomalies
+from tapeline.answer_errors import AnswerError
 from tapeline.cli.output import print_table
 from tapeline.clock import format_duration, format_time
 from tapeline.outcomes import LiveError
@@ -22,7 +23,20 @@ def instant(ns: int | None) -> str | None:
 def error_document(one: LiveError) -> dict[str, Any]:
     """Return a live error as plain values."""
     told = asdict(one) | {"horizon": format_duration(one.horizon), "edge": one.edge}
-    return told | {"first": format_time(one.first), "last": format_time(one.last)}
+    return told | {name: instant(getattr(one, name)) for name in ("first", "last", "worsened")}
+
+
+def answers_document(one: AnswerError) -> dict[str, Any]:
+    """Return the live error of answers as plain values, in the unit in which they are told."""
+    unit, scale = one.unit
+    names = ("instrument", "timeframe", "target", "model", "model_version")
+    told = {name: getattr(one.first, name) for name in names} | {"horizon": format_duration(one.first.horizon)}
+    told |= {"outcomes": one.outcomes, "late": one.late, "metric": one.metric.name, "unit": unit}
+    told |= {"error": scale * one.error.challenger, "baseline": scale * one.error.champion}
+    told |= one.error.gains("gain", scale)
+    if one.hits is not None:
+        told |= {"hit_rate": one.hits.challenger, "baseline_hit_rate": one.hits.champion}
+    return told
 
 
 def anomaly_document(found: Anomalies) -> dict[str, Any]:
@@ -45,6 +59,27 @@ def print_errors(errors: Sequence[LiveError]) -> None:
         print("live error: no outcome of a prediction is known yet")
         return
     print_table(pa.Table.from_pylist([_error_row(one) for one in errors]), title="live error (bp of the log return)")
+
+
+def print_answers(errors: Sequence[AnswerError]) -> None:
+    """Print the live errors of answers to other targets than return and direction, if there are any."""
+    if errors:
+        print_table(pa.Table.from_pylist([_answers_row(one) for one in errors]), title="live error of answers")
+
+
+def _answers_row(one: AnswerError) -> dict[str, Any]:
+    told = answers_document(one)
+    gain, low, high = (told[name] for name in ("gain", "gain_low", "gain_high"))
+    bounds = "" if low is None else f" [{low:+.3g}, {high:+.3g}]"
+    return {
+        **{name: told[name] for name in ("instrument", "target", "model", "model_version", "outcomes", "late")},
+        "task": f"{told['timeframe']}/{told['horizon']}",
+        "metric": f"{told['metric']} ({told['unit']})",
+        "error": round(told["error"], 4),
+        "baseline": round(told["baseline"], 4),
+        "gain": f"{gain:+.3g}{bounds}",
+        "hit rate": None if one.hits is None else round(told["hit_rate"], 4),
+    }
 
 
 def _error_row(one: LiveError) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from tapeline.types import Float, Records, Timeframe
 
 _PRICES = ("open", "high", "low", "close")
 _AMOUNTS = ("volume", "quote_volume", "buy_volume")
+_BINS = 20
+_BARS = " ▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,9 @@ def _frozen(candles: Records, most: int) -> DataCheck:
 
 
 def profile(columns: Sequence[str], inputs: Float) -> list[dict[str, float | str | None]]:
-    """Return what each column holds: the share that is unknown, mean, deviation, five quantiles, distinct values.
+    """Return what each column holds: the share that is unknown, shape, mean, deviation, quantiles, distinct values.
+
+    The shape is a histogram of what lies between the 1 % and the 99 % quantile, one character a bin.
 
     Args:
         columns: k names.
@@ -165,7 +169,16 @@ def _described(name: str, column: Float) -> dict[str, float | str | None]:
     row: dict[str, float | str | None] = {"column": name, "unknown": 1 - len(known) / max(1, len(column))}
     names = ("mean", "deviation", "least", "q05", "median", "q95", "most", "distinct")
     if not len(known):
-        return row | dict.fromkeys(names)
+        return row | dict.fromkeys(("shape", *names))
+    row["shape"] = _shape(known)
     quantiles = np.quantile(known, (0, 0.05, 0.5, 0.95, 1)).tolist()
     numbers = (float(known.mean()), float(known.std()), *quantiles, float(len(np.unique(known))))
     return row | dict(zip(names, numbers, strict=True))
+
+
+def _shape(known: Float) -> str:
+    low, high = np.quantile(known, (0.01, 0.99)).tolist()
+    inside = known[(low <= known) & (known <= high)]
+    counts = np.sqrt(np.histogram(inside, _BINS, (low, high if high > low else low + 1))[0])
+    levels = np.ceil(counts / counts.max() * (len(_BARS) - 1)).astype(np.int64)
+    return "".join(_BARS[level] for level in levels.tolist())

@@ -9,6 +9,7 @@ from hashlib import blake2b
 import numpy as np
 
 from tapeline import labels
+from tapeline.clock import format_duration
 from tapeline.errors import NotEnoughData, UsageError
 from tapeline.learning.outcomes import Labels, outcomes
 from tapeline.learning.weights import uniqueness
@@ -195,7 +196,7 @@ def build_dataset(
     whole = candles["complete"] if complete is None else complete
     keep, excluded = _usable(inputs, returns, whole)
     if not keep.any():
-        raise _nothing_left(where, names, inputs, excluded)
+        raise _nothing_left(where, names, inputs, excluded, horizon - int(np.ptp(candles["close_time"])))
     task = (instrument, str(grid), horizon, feature_set, feature_version, names, names.index(past))
     kept = (candles["close_time"][keep], np.ascontiguousarray(inputs[keep]), candles["close"][keep])
     others = {target: made.take(keep) for target, made in outcomes(candles, grid, horizon, returns).items()}
@@ -232,10 +233,13 @@ def _check_shape(where: str, candles: Records, values: Float, columns: Sequence[
         raise UsageError(where, "names a column twice", expected="each name once", was=", ".join(twice))
 
 
-def _nothing_left(where: str, names: Sequence[str], inputs: Float, excluded: Mapping[str, int]) -> NotEnoughData:
+def _nothing_left(
+    where: str, names: Sequence[str], inputs: Float, excluded: Mapping[str, int], beyond: int
+) -> NotEnoughData:
     told = ", ".join(f"{count} {reason}" for reason, count in excluded.items())
     unknown = [name for name, column in zip(names, inputs.T, strict=True) if np.isnan(column).all()]
     hint = f"never known in {len(inputs)} candles: {', '.join(unknown)}; " if unknown else ""
+    hint += f"the horizon is {format_duration(beyond)} longer than the data; " if beyond > 0 else ""
     return NotEnoughData(
         where,
         f"has no row to learn from among {len(inputs)} ({told})",

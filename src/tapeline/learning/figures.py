@@ -32,6 +32,7 @@ _UNITS = {
 _POINTS = 600
 _SHOWN = 24
 _LAST = 240
+_INPUTS = 20
 
 
 def pictures(outcome: Outcome) -> Iterator[tuple[str, str]]:
@@ -63,8 +64,12 @@ def pictures(outcome: Outcome) -> Iterator[tuple[str, str]]:
         )
     if outcome.importance:
         yield (
-            f"Inputs of {follow}: loss when an input is put in random order (last fold, out of sample)",
-            _svg(lambda axes: worth(axes, outcome), 6.5, 0.24 * min(20, len(outcome.importance)) + 1.2),
+            f"Inputs of {follow}: loss when one is put in random order (last fold)",
+            _svg(lambda axes: worth(axes, outcome), 5.5, 0.24 * min(_INPUTS, len(outcome.importance)) + 1.2),
+        )
+        yield (
+            f"What each input adds to an answer of {follow} (SHAP, or weight times value)",
+            _svg(lambda axes: added(axes, outcome), 5.5, 0.24 * min(_INPUTS, len(outcome.importance)) + 1.2),
         )
 
 
@@ -212,7 +217,7 @@ def intervals(axes: Axes, outcome: Outcome, name: str) -> None:
 
 def worth(axes: Axes, outcome: Outcome) -> None:
     """Draw the permutation importance of the first inputs, with the range of several orders."""
-    shown = list(outcome.importance[:20])[::-1]
+    shown = list(outcome.importance[:_INPUTS])[::-1]
     rows = range(len(shown))
     scale, unit = unit_of(outcome.evaluation.metric.name)
     axes.barh(rows, [scale * one.loss for one in shown], color=OURS, alpha=0.7)
@@ -221,3 +226,13 @@ def worth(axes: Axes, outcome: Outcome) -> None:
     axes.axvline(0, color=INK, linewidth=1)
     axes.set_yticks(rows, [one.column for one in shown])
     axes.set_xlabel(f"{outcome.evaluation.metric.name} lost ({unit}); line: least and most of 5 orders")
+
+
+def added(axes: Axes, outcome: Outcome) -> None:
+    """Draw the mean size of what the inputs add to answers, those that add most."""
+    shown = sorted(outcome.importance, key=lambda one: one.added)[-_INPUTS:]
+    unit = shown[0].unit
+    scale, told = (1e4, "bp of log return") if unit == "log return" else (1.0, unit)
+    axes.barh(range(len(shown)), [scale * one.added for one in shown], color=GOOD, alpha=0.7)
+    axes.set_yticks(range(len(shown)), [one.column for one in shown])
+    axes.set_xlabel(f"mean size of what it adds ({told})")

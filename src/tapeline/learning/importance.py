@@ -40,14 +40,16 @@ class Importance:
     unit: str
 
 
-def importance(dataset: Dataset, kind: type[Model], fold: Fold, *, seed: int) -> list[Importance]:
+def importance(
+    dataset: Dataset, kind: type[Model], fold: Fold, *, seed: int, weighted: bool = False
+) -> list[Importance]:
     """Return what each input is worth to a model that learnt from a fold, on its test part; the greatest loss first.
 
     Permuted inputs may be combinations that never occur: of inputs that move together, each may look worthless.
 
     Source: Fisher, Rudin and Dominici (2019), All models are wrong, but many are useful.
     """
-    model = fit(kind, dataset, seed=seed, rows=fold.train)
+    model = fit(kind, dataset, seed=seed, rows=fold.train, weighted=weighted)
     last = slice(max(fold.test.start, fold.test.stop - _ROWS), fold.test.stop)
     rows, labels = dataset.shown(kind, last), dataset.labels(kind.target)[last]
     metric = METRICS[kind.target][0]

@@ -158,10 +158,11 @@ def _instance(kind: Any, seed: int) -> Any:
 
     made = kind(DecisionTreeClassifier(max_depth=3)) if kind is SelfTrainingClassifier else kind()
     known = made.get_params()
-    asked: dict[str, Any] = {"random_state": seed, "n_jobs": 1}
+    asked: dict[str, Any] = {key: seed for key in known if key.endswith("random_state")}
+    asked |= {key: 1 for key in known if key.endswith("n_jobs")}
     if isinstance(known.get("max_iter"), int) and known["max_iter"] > _PASSES:
         asked["max_iter"] = _PASSES
-    return made.set_params(**{key: value for key, value in asked.items() if key in known})
+    return made.set_params(**asked)
 
 
 def _share_up(labels: Float) -> Float:

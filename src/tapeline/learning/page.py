@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -11,7 +12,8 @@ from tapeline.learning.figures import pictures, unit_of
 from tapeline.learning.record import Outcome
 from tapeline.types import venue_of
 
-_NUMBER = 40
+_NUMBER = re.compile(r"unknown$|[+-]?[0-9][0-9.,e+-]*( \[.*\]| \([0-9]+ pruned\))?$")
+"""What stands in a column of numbers."""
 _SECONDS = 0.05
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1f2933; margin: 0 auto; max-width: 1120px; padding: 24px; }
@@ -133,7 +135,7 @@ def _trading(earned: Mapping[str, Any]) -> str:
             "deflated Sharpe ratio",
             f"{_number(earned['deflated_sharpe'])} (chance of a true edge, {earned['tries']} tries)",
         ],
-        ["drawdown", f"{fall[0]} % [{fall[1]}, {fall[2]}]"],
+        ["drawdown, of earnings that are summed", f"{fall[0]} % [{fall[1]}, {fall[2]}]"],
     ]
     return _table((f"following {earned['model']}", ""), rows)
 
@@ -233,11 +235,14 @@ def _data(report: Mapping[str, Any]) -> Iterator[str]:
     if report["leak_check"] is not None:
         leaks = report["leak_check"]
         told = "<br>".join(map(escape, leaks)) if leaks else "no input changes when the future is cut off or changed"
-        yield f"<p>{_mark(not leaks)} leaks: {told}.</p>"
-    names = ("column", "unknown", "mean", "deviation", "least", "q05", "median", "q95", "most", "distinct")
-    rows = [[row["column"], *(_number(row[name]) for name in names[1:])] for row in report["profile"]]
-    table = _table(names, rows)
-    yield f"<h3>Profile of the inputs</h3><details><summary>{len(rows)} inputs</summary>{table}</details>"
+        mark = f'<span class="{"bad" if leaks else "ok"}">{_mark(not leaks)}</span>'
+        yield f"<p>{mark} leaks: {told}.</p>"
+    names = ("unknown", "mean", "deviation", "least", "q05", "median", "q95", "most", "distinct")
+    rows = [[row["column"], row["shape"] or "", *(_number(row[name]) for name in names)] for row in report["profile"]]
+    note = "Shape: how often values come from the 1 % to the 99 % quantile, by the root of the count. "
+    last = "The last row is the outcome."
+    table = f'<p class="faint">{note}{last}</p>{_table(("column", "shape", *names), rows)}'
+    yield f"<h3>Profile of the inputs</h3><details><summary>{len(rows) - 1} inputs</summary>{table}</details>"
 
 
 def _reproduce(settings: Mapping[str, Any]) -> str:
@@ -252,16 +257,16 @@ def _mark(passed: bool) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = "".join(f"<th>{escape(name)}</th>" for name in head)
-    lines = "".join(f"<tr>{''.join(_cell(text) for text in row)}</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{cells}</tr>{lines}</table></div>'
+    numbers = [all(_NUMBER.match(row[column]) for row in rows) for column in range(len(head))]
+    lines = [_line("th", head, numbers), *(_line("td", row, numbers) for row in rows)]
+    return f'<div class="wide"><table>{"".join(lines)}</table></div>'
 
 
-def _cell(text: str) -> str:
-    if text in {"ok", "NO"}:
-        return f'<td class="{"ok" if text == "ok" else "bad"}">{text}</td>'
-    number = len(text) < _NUMBER and text[:1] in "+-0123456789"
-    return f"<td{' class=n' if number else ''}>{escape(text)}</td>"
+def _line(tag: str, texts: Sequence[str], numbers: Sequence[bool]) -> str:
+    marks = {"ok": " class=ok", "NO": " class=bad"}
+    cells = zip(texts, numbers, strict=True)
+    made = [f"<{tag}{' class=n' if number else marks.get(text, '')}>{escape(text)}</{tag}>" for text, number in cells]
+    return f"<tr>{''.join(made)}</tr>"
 
 
 def _number(value: float | None, scale: float = 1.0) -> str:

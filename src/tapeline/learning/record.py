@@ -9,6 +9,8 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tapeline.clock import format_duration, format_time
 from tapeline.evaluate import Evaluation, Score
 from tapeline.learning.artifact import Artifact, code_version
@@ -22,6 +24,7 @@ from tapeline.learning.metrics import METRICS
 from tapeline.learning.resample import Interval
 from tapeline.learning.sweep import Sweep
 from tapeline.learning.trading import Trading
+from tapeline.learning.tuning import searches
 from tapeline.models.base import Model
 
 _LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "optuna")
@@ -61,7 +64,6 @@ class Found:
         checks: of the data; None where nobody looked.
         tried: how many candidates ran.
         refused: why a target was not evaluated, by target.
-        searched: what tuning did.
     """
 
     run: str
@@ -72,7 +74,6 @@ class Found:
     checks: Sequence[DataCheck] | None
     tried: int
     refused: Mapping[str, str]
-    searched: Sequence[Mapping[str, Any]]
 
 
 def run_folder(runs: Path, dataset: Dataset, run: str) -> Path:
@@ -129,7 +130,7 @@ def report_record(found: Found) -> dict[str, Any]:
         "targets": {target: _target(outcome, asked["coverage"]) for target, outcome in found.outcomes.items()},
         "models": [row for outcome in found.outcomes.values() for row in _models(outcome.evaluation)],
         "sweep": {target: _sweep(outcome) for target, outcome in found.outcomes.items() if outcome.sweep},
-        "tuning": [dict(one) for one in found.searched],
+        "tuning": searches([kind for outcome in found.outcomes.values() for kind in outcome.kinds]),
         "not_evaluated": dict(found.refused),
         "excluded": dict(dataset.excluded),
         "tried": found.tried,
@@ -137,7 +138,10 @@ def report_record(found: Found) -> dict[str, Any]:
         "level_of_differences": 1 - (1 - asked["level"]) / found.tried,
         "leak_check": None if found.leaks is None else [str(leak) for leak in found.leaks],
         "data_checks": None if found.checks is None else [asdict(check) for check in found.checks],
-        "profile": profile(dataset.columns, dataset.inputs),
+        "profile": profile(
+            (*dataset.columns, "outcome"),
+            np.column_stack((dataset.inputs, dataset.returns)),
+        ),
         "first": format_time(int(dataset.as_of[0])),
         "last": format_time(int(dataset.as_of[-1])),
         "feature_set": dataset.feature_set,

@@ -36,6 +36,7 @@ class TrainSettings:
         sweep: whether ordinary models are compared too, and candidates tried that are not by default.
         sweep_budget: seconds of processor time for each ordinary model.
         tune: how many sets of numbers are tried per fit of the two best models that can be tuned; 0: none.
+        weighted: whether rows count by the uniqueness of their outcomes (`tapeline.learning.weights`).
         anomaly_rate: the share of quiet rows to be called anomalies.
         limits: what data is still trusted.
         model_paths: files with a user's own models.
@@ -54,6 +55,7 @@ class TrainSettings:
     sweep: bool = False
     sweep_budget: float = 20.0
     tune: int = 0
+    weighted: bool = False
     anomaly_rate: float = 0.01
     limits: Limits = field(default_factory=Limits)
     model_paths: tuple[str, ...] = ()

@@ -174,6 +174,7 @@ class Task:
             progress=step,
             kept=self.kept,
             rate=asked.anomaly_rate,
+            weighted=asked.weighted,
         )
 
     def _tuned(self, kinds: Sequence[type[Model]], found: Evaluation) -> list[type[Model]]:
@@ -240,7 +241,15 @@ class Task:
 
         def walk(data: Dataset, labels: Float) -> Evaluation:
             return evaluate(
-                data, self.target, again, folds=self.folds, seed=asked.seed, level=LEVEL, tried=1, labels=labels
+                data,
+                self.target,
+                again,
+                folds=self.folds,
+                seed=asked.seed,
+                level=LEVEL,
+                tried=1,
+                labels=labels,
+                weighted=asked.weighted,
             )
 
         return find_in_nothing(self.dataset, self.target, champion, walk, seed=asked.seed)
@@ -248,11 +257,12 @@ class Task:
     def _importance(self, kind: type[Model]) -> list[Importance]:
         if not TARGETS[self.target].supervised:
             return []
-        return importance(self.dataset, kind, self.folds[-1], seed=self.settings.seed)
+        asked = self.settings
+        return importance(self.dataset, kind, self.folds[-1], seed=asked.seed, weighted=asked.weighted)
 
     def _fitted(self, kind: type[Model], found: Evaluation) -> Artifact:
         data, settings = self.dataset, self.settings
-        model = fit(kind, data, seed=settings.seed)
+        model = fit(kind, data, seed=settings.seed, weighted=settings.weighted)
         unknown = (math.nan, math.nan)
         low, high = unknown
         if kind.target == "return":

@@ -59,6 +59,7 @@ class Trading:
         deflated: the probability that the true Sharpe ratio is above the best that chance gives of so many tries.
         tries: how many models were tried.
         sided: whether what was said names a side to take at all.
+        least: trades were made where more than this was promised.
     """
 
     model: str
@@ -72,6 +73,7 @@ class Trading:
     deflated: float = math.nan
     tries: int = 1
     sided: bool = True
+    least: float = 0.0
 
     @property
     def survives(self) -> bool:
@@ -83,6 +85,8 @@ class Trading:
         """Return the finding as one sentence."""
         if not self.sided:
             return f"{self.model} names no side to take: nothing to trade"
+        if not self.trades and self.least:
+            return f"{self.model} never promises more than {_bp(self.least)} bp, the costs of a trade: nothing to trade"
         if not self.trades:
             return f"{self.model} never differs from the simplest baseline: nothing to trade"
         gross = f"{_bp(self.gross.value)} bp [{_bp(self.gross.low)}, {_bp(self.gross.high)}] a trade before costs"
@@ -159,7 +163,8 @@ def trading(
     traded = np.abs(expected(evaluation, model, market.usual)) > least
     cost, count = costs.round_trip, int(traded.sum())
     if not count:
-        return Trading(model, 0, _NOTHING, _NOTHING, cost, sided=TARGETS[evaluation.target].sided)
+        sided = TARGETS[evaluation.target].sided
+        return Trading(model, 0, _NOTHING, _NOTHING, cost, sided=sided, least=least)
     gross = _scaled(_per_trade(evaluation.bootstrap, (net + cost)[traded], level), market.moved)
     after = Interval(gross.value - cost, gross.low - cost, gross.high - cost)
     overlap = evaluation.bootstrap.overlap

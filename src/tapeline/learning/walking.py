@@ -41,6 +41,7 @@ class Walker:
         folds: from `split`.
         seed: of the models.
         rate: the share of quiet rows to be called anomalies.
+        weighted: whether rows count by the uniqueness of their outcomes.
     """
 
     dataset: Dataset
@@ -48,6 +49,7 @@ class Walker:
     folds: Sequence[Fold]
     seed: int
     rate: float = 0.01
+    weighted: bool = False
 
     def ask(self, kind: type[Model], number: int) -> Said:
         """Return what a model says about the test part of one fold.
@@ -56,7 +58,8 @@ class Walker:
             BrokenInvariant: it says something that is not a number, or no probability.
         """
         fold = self.folds[number]
-        model = fit(kind, self.dataset, seed=self.seed, rows=fold.train, labels=self.labels)
+        rows, labels = fold.train, self.labels
+        model = fit(kind, self.dataset, seed=self.seed, rows=rows, labels=labels, weighted=self.weighted)
         said = model.predict(rows_asked(self.dataset, kind, fold, self.labels, self.seed))
         good = TARGETS[kind.target].usable(said)
         if len(said) != len(self.labels[fold.test]) or not good.all():

@@ -70,7 +70,7 @@ def _compare(invocation: Invocation, name: str, version: str | None) -> int:
     if invocation.json:
         write_json(found)
         return 0
-    print_table(pa.Table.from_pylist(found), title=f"{name}: gain over the champion on the same outcomes, bp")
+    print_table(pa.Table.from_pylist(found), title=f"{name}: gain over the champion on the same outcomes")
     return 0
 
 

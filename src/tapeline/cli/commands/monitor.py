@@ -23,7 +23,7 @@ def command(invocation: Invocation, instrument: str | None, by: str) -> int:
 
     Exit code 1 if something is not well; the reasons are told.
     """
-    from tapeline.cli.monitored import anomaly_document, error_document, print_anomalies, print_errors
+    from tapeline.cli import monitored as told
     from tapeline.cli.output import write_json
     from tapeline.drift_watch import DriftWatch
     from tapeline.monitoring import monitored
@@ -32,14 +32,17 @@ def command(invocation: Invocation, instrument: str | None, by: str) -> int:
         watch, now = DriftWatch(invocation.settings), SystemClock().now()
         found = monitored(store, invocation.settings, watch, now=now, instrument=instrument, by=by)
     if invocation.json:
-        errors, odd = [error_document(one) for one in found.errors], [anomaly_document(one) for one in found.anomalies]
         levels = {one.entry.name: one.reason or one.level for one in found.drift}
-        write_json({"reasons": found.reasons, "drift": levels, "errors": errors, "anomalies": odd})
+        errors = {"errors": [told.error_document(one) for one in found.errors]}
+        errors["answers"] = [told.answers_document(one) for one in found.answers]
+        odd = [told.anomaly_document(one) for one in found.anomalies]
+        write_json({"reasons": found.reasons, "drift": levels, **errors, "anomalies": odd})
         return int(bool(found.reasons))
-    print_errors(found.errors)
+    told.print_errors(found.errors)
+    told.print_answers(found.answers)
     for one in found.drift:
         print(f"drift: {one.entry.name}: {one.reason or one.level}")
-    print_anomalies(found.anomalies)
+    told.print_anomalies(found.anomalies)
     for reason in found.reasons:
         print(f"NOT WELL: {reason}")
     return int(bool(found.reasons))

@@ -50,6 +50,7 @@ def horizon(context: click.Context, parameter: click.Parameter, text: str | None
 )
 @click.option("--sweep", is_flag=True, help="Also compare with scikit-learn's ordinary models.")
 @click.option("--tune", type=click.IntRange(min=0), default=0, metavar="N", help="Trials per fit of the two best.")
+@click.option("--weighted", is_flag=True, help="Rows whose outcomes overlap others share their weight in learning.")
 @click.option("--folds", type=click.IntRange(min=1), default=5, show_default=True, help="Expanding folds.")
 @click.option("--windows", metavar="A/B/C", help="Rolling instead: training/validation/test, as 60d/14d/7d or shares.")
 @click.option("--fee-bp", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Per side.")
@@ -151,6 +152,7 @@ def _asked(options: dict[str, Any], anomaly_rate: float) -> Any:
         seed=options["seed"],
         sweep=options["sweep"],
         tune=options["tune"],
+        weighted=options["weighted"],
         anomaly_rate=anomaly_rate,
         limits=Limits(max_age=options["max_age"]),
     )
