@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tapeline.clock import MINUTE, ManualClock
-from tapeline.config import load_settings
+from tapeline.config import Settings, load_settings
 from tapeline.recorder import Recorder
 from tapeline.simulator.market import JANUARY_2024, Market
 from tapeline.stores import rows
@@ -35,11 +35,12 @@ def imported_candles() -> Records:
     return candles
 
 
-def fill(store: Store, frame: Frame | None = None) -> None:
-    recorder = Recorder(store, SETTINGS, clock=ManualClock(START))
-    lane = recorder.lane(TRADED, contiguous=True)
+def fill(store: Store, frame: Frame | None = None, settings: Settings = SETTINGS) -> None:
+    frame = trades() if frame is None else frame
+    recorder = Recorder(store, settings, clock=ManualClock(START))
+    lane = recorder.lane(frame.instrument, contiguous=True)
     with store.transaction():
         recorder.write_sets()
-        recorder.feed(lane, trades() if frame is None else frame)
+        recorder.feed(lane, frame)
         recorder.write_state(lane)
         store.append("candles", rows.from_candles(IMPORTED, "1m", imported_candles(), source="imported"))

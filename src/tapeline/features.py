@@ -26,6 +26,7 @@ from tapeline.indicators.base import Unit, code_in, code_of
 from tapeline.kernel import Kernel, Slot, build, state_dtype
 from tapeline.talib_window import TalibFeature, talib_version
 from tapeline.types import CANDLE, Bool, Float, Int, Records
+from tapeline.user_files import paths_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +210,7 @@ class FeatureSet:
 
 def available_sets() -> dict[str, Path]:
     """Return the TOML files of all sets that can be found by name; a user's own set hides a shipped one."""
-    folders = [
-        Path(__file__).parent / "sets",
-        *map(Path, filter(None, os.environ.get("TAPELINE_SETS", "").split(os.pathsep))),
-    ]
+    folders = [Path(__file__).parent / "sets", *paths_in(os.environ.get("TAPELINE_SETS", ""))]
     return {file.stem: file for folder in folders for file in sorted(folder.glob("*.toml"))}
 
 

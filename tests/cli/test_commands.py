@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from tests.cli.conftest import Tapeline
-from tests.stored import IMPORTED, START, TRADED, trades
+from tests.stored import IMPORTED, START, TRADED, fill, trades
 
 from tapeline.clock import MINUTE, ManualClock, format_time
+from tapeline.config import Settings, load_settings
+from tapeline.recorder import Recorder
 from tapeline.runners.owner import owning
+from tapeline.stores.base import Store
 from tapeline.stores.duckdb import DuckDBStore
 
 CANDLE_FIELDS = [
@@ -212,6 +217,35 @@ def test_rebuild_keeps_the_timeframes_that_are_stored_unless_told_others(
     assert tapeline("rebuild", TRADED).code == 0
     assert timeframes() == {"10s"}
     assert tapeline("verify", TRADED).code == 0
+
+
+def test_rebuild_makes_one_recorder_for_all_instruments_of_the_same_settings(
+    tapeline: Tapeline, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def timeframes() -> dict[str, set[str]]:
+        with DuckDBStore(folder / "tapeline.duckdb", read_only=True) as store:
+            held = store.read("candles", source="trades").select(["instrument", "timeframe"]).to_pylist()
+        return {name: {row["timeframe"] for row in held if row["instrument"] == name} for name in (TRADED, *others)}
+
+    made: list[tuple[str, ...]] = []
+    others = ("ADA-USD.SIM", "SOL-USD.SIM")
+    settings = load_settings(timeframes=("10s",), feature_sets=("bars",))
+    with DuckDBStore(folder / "tapeline.duckdb") as store:
+        for name in others:
+            fill(store, replace(trades(600), instrument=name), settings)
+    monkeypatch.delenv("TAPELINE_TIMEFRAMES")
+    before = timeframes()
+    assert before == {TRADED: {"1m", "5m"}, **{name: {"10s"} for name in others}}
+    make = Recorder.__init__
+
+    def counted(self: Recorder, store: Store, settings: Settings, **more: Any) -> None:
+        made.append(settings.timeframes)
+        make(self, store, settings, **more)
+
+    monkeypatch.setattr(Recorder, "__init__", counted)
+    assert len(tapeline("rebuild", "--json").json["rebuilt"]) == 4
+    assert sorted(made) == sorted({("10s",), ("1m", "5m"), load_settings().timeframes})  # the last: of the candles
+    assert timeframes() == before
 
 
 def test_rebuild_does_without_a_stored_set_that_is_not_known_any_more(tapeline: Tapeline, folder: Path) -> None:

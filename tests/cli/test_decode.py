@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.cli.conftest import Tapeline
 
 MESSAGES = Path(__file__).parents[1] / "data"
 PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
+VENUES = ("binance", "coinbase", "kraken", "massive")
 
 
 def span(trades: int, first: int | None, last: int | None, missing: int | None) -> dict[str, int | None]:
@@ -126,13 +128,29 @@ def test_missing_ids_acks_and_malformed_lines_are_told(tapeline: Tapeline, folde
     assert re.search(r"kraken message: is of no known kind +1\n", shown.out)
 
 
-@pytest.mark.parametrize("venue", ["binance", "coinbase", "kraken", "massive"])
+@pytest.mark.parametrize("venue", VENUES)
 def test_the_venue_is_recognised_or_given(tapeline: Tapeline, venue: str) -> None:
     file = MESSAGES / venue / "ws.jsonl"
     found = tapeline("decode", file, "--json").json
     assert found["venue"] == venue.upper()
     assert found == tapeline("decode", file, "--venue", venue, "--json").json
     assert found["malformed"] == 0
+
+
+@pytest.mark.parametrize(("venue", "other"), list(permutations(VENUES, 2)))
+def test_a_recording_of_another_venue_than_the_one_given_is_told(tapeline: Tapeline, venue: str, other: str) -> None:
+    file = MESSAGES / venue / "ws.jsonl"
+    found = tapeline("decode", file, "--venue", other, "--json")
+    assert (found.code, found.json["trades"]) == (2, 0)
+    problem = found.json["problem"]
+    assert problem.startswith(f"is no recording of {other.upper()}: expected messages of {other.upper()}, was ")
+    assert found.err == f"error: {file}: {problem}\n"
+
+
+def test_a_recording_of_which_a_little_is_malformed_is_one(tapeline: Tapeline, folder: Path) -> None:
+    (folder / "few.jsonl").write_text('{"channel":"heartbeat"}\n<html>\n{"channel":"heartbeat"}\n')
+    found = tapeline("decode", "few.jsonl", "--venue", "KRAKEN", "--json")
+    assert (found.code, found.err, found.json["problem"], found.json["malformed"]) == (0, "", "", 1)
 
 
 def test_a_file_cut_short_is_told(tapeline: Tapeline, folder: Path) -> None:

@@ -50,7 +50,7 @@ def test_monitor_tells_all_of_it(tapeline: Tapeline, db: Path) -> None:
     assert "live error: no outcome of a prediction is known yet" in shown.out
     assert f"NOT WELL: {MODEL}: range" in shown.out
     told: dict[str, Any] = tapeline("monitor", "--db", db, "--json").json
-    assert list(told) == ["reasons", "drift", "errors", "anomalies"]
+    assert list(told) == ["reasons", "drift", "errors", "answers", "anomalies"]
 
 
 def test_a_store_without_models_is_well(tapeline: Tapeline) -> None:

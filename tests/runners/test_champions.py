@@ -31,6 +31,25 @@ from tapeline.stores.memory import MemoryStore
 from tapeline.types import Answer, Prediction
 from tapeline.verify import verify
 
+Followed = tuple[MemoryStore, Settings, Run]
+
+
+def followed(folder: Path, **asked: object) -> Followed:
+    """Return a store whose champions were trained on the head of the tape, its settings, and their run."""
+    settings = load_settings(timeframes=("1m",), feature_sets=("bars",), runs=folder, state_interval="1h")
+    store, run = trained(settings, folder, **asked)
+    return store, settings, run
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Followed:
+    return followed(tmp_path_factory.mktemp("learned"))
+
+
+@pytest.fixture(scope="module")
+def baselines(tmp_path_factory: pytest.TempPathFactory) -> Followed:
+    return followed(tmp_path_factory.mktemp("baselines"), models=())
+
 
 def second(store: MemoryStore, settings: Settings, run: Run) -> tuple[str, str]:
     """Register another model for the same task, and return its name and version."""
@@ -43,9 +62,8 @@ def second(store: MemoryStore, settings: Settings, run: Run) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("killed", [False, True])
-def test_a_champion_takes_over_between_two_candles(tmp_path: Path, killed: bool) -> None:
-    settings = load_settings(timeframes=("1m",), feature_sets=("bars",), runs=tmp_path, state_interval="1h")
-    store, run = trained(settings, tmp_path)
+def test_a_champion_takes_over_between_two_candles(learned: Followed, killed: bool) -> None:
+    store, settings, run = copy.deepcopy(learned[0]), *learned[1:]
 
     def started() -> Keeper:
         return Keeper(lambda: store, settings, clock=CLOCK, timer=lambda: 0)
@@ -89,11 +107,9 @@ Described = tuple[MemoryStore, Settings, dict[str, str]]
 
 
 @pytest.fixture(scope="module")
-def champions(tmp_path_factory: pytest.TempPathFactory) -> Described:
+def champions(baselines: Followed) -> Described:
     """Return a store with champions of several targets, their settings, and their names by target."""
-    folder = tmp_path_factory.mktemp("described")
-    settings = load_settings(timeframes=("1m",), feature_sets=("bars",), runs=folder, state_interval="1h")
-    store, run = trained(settings, folder, models=())
+    store, settings, run = copy.deepcopy(baselines[0]), *baselines[1:]
     return store, settings, describe(store, settings, run)
 
 
@@ -177,9 +193,8 @@ def test_a_champion_that_cannot_answer_is_told_and_the_others_do(champions: Desc
     assert why.startswith(f"no answer: model {names['regime']}@")
 
 
-def test_a_direction_of_other_features_answers_apart(tmp_path: Path) -> None:
-    settings = load_settings(timeframes=("1m",), feature_sets=("bars",), runs=tmp_path, state_interval="1h")
-    store, run = trained(settings, tmp_path, models=())
+def test_a_direction_of_other_features_answers_apart(baselines: Followed) -> None:
+    store, settings, run = copy.deepcopy(baselines[0]), *baselines[1:]
     version = apart(store, settings, run)
     first, answer = predict_latest(store, settings, NAME, clock=CLOCK)
     assert isinstance(first, Prediction)

@@ -49,6 +49,15 @@ class Decoded:
         """Return how many things could be read."""
         return sum(map(len, self.ids.values())) + self.acks + self.refused + self.ignored.total()
 
+    @property
+    def problem(self) -> str:
+        """Say that this is no recording of the venue: no trade, and more that is malformed than could be read."""
+        if any(self.ids.values()) or self.malformed <= self.read:
+            return ""
+        venue, was = self.exchange.venue, f"{self.malformed} of {self.malformed + self.read} malformed"
+        step = "see the reasons, or leave --venue out to have the venue recognised"
+        return f"is no recording of {venue}: expected messages of {venue}, was {was}; {step}"
+
     def refuse(self, error: InputError) -> None:
         """Count a message that cannot be read."""
         self.malformed += 1
@@ -85,6 +94,7 @@ class Decoded:
             "ignored": dict(sorted(ignored.items())),
             "malformed": self.malformed,
             "reasons": dict(self.reasons.most_common(20)),
+            "problem": self.problem,
             "instruments": instruments,
         }
 

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from tapeline.errors import UnknownName, UsageError
-from tapeline.user_files import import_file, user_files
+from tapeline.user_files import import_file, paths_in, user_files
 
 _VARIABLE = "TAPELINE_INDICATORS"
 
@@ -208,6 +208,6 @@ def _own() -> Iterator[tuple[str, ModuleType]]:
         made = getattr(module, "INDICATOR", None)
         if isinstance(made, Indicator):
             yield file.stem.rstrip("_"), module
-        elif made is not None or file in map(Path, os.environ[_VARIABLE].split(os.pathsep)):
+        elif made is not None or file in paths_in(os.environ[_VARIABLE]):
             rule = "INDICATOR = Indicator(...)"
             raise UsageError(f"indicator file {file}", "holds no indicator", expected=rule, was=made)

@@ -15,7 +15,7 @@ from tapeline.clock import SECOND, Clock, format_time
 from tapeline.config import Settings
 from tapeline.errors import InputError, UsageError, VenueError, VenueRefused
 from tapeline.exchanges.base import Page, Span, VenueCandles
-from tapeline.importing import fold_imported, keep_candles
+from tapeline.imported_candles import fold_imported, keep_candles
 from tapeline.ingest.base import Place
 from tapeline.ingest.bounds import Bounds
 from tapeline.ingest.judging import judge_bars, malformed, source_of

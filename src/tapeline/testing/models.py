@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -91,6 +92,14 @@ class ModelSuite:
         """Fit the model to rows of a dataset."""
         return fit(self.model, data, rows=rows, seed=seed)
 
+    @classmethod
+    @cache
+    def learned(cls) -> tuple[Dataset, Model, Float]:
+        """Return usual rows, the model fitted to them once for all tests that only ask it, and what it is shown."""
+        suite = cls()
+        data = suite.data(1, 500, r2=0.2)
+        return data, suite.fitted(data), data.shown(cls.model)
+
     def loss(self, said: Float, outcomes: Float) -> float:
         """Return the mean of what decides: squared error (of the logarithm, for a volatility), or log loss."""
         if self.model.target == "return":
@@ -110,28 +119,25 @@ class ModelSuite:
 
     def test_answers_each_row(self) -> None:
         """Answer in the form and the bounds of the target."""
-        data = self.data(1, 400, r2=0.2)
-        model, rows = self.fitted(data), data.shown(self.model)
+        _, model, rows = self.learned()
         self.check_output(model.predict(rows), len(rows))
         self.check_output(model.predict(rows[:0]), 0)
 
     def test_same_seed_same_bytes(self) -> None:
         """Learn the same from the same."""
-        data = self.data(2, 500, r2=0.2)
-        assert self.fitted(data).dump() == self.fitted(data).dump()
+        data, model, _ = self.learned()
+        assert self.fitted(data).dump() == model.dump()
 
     def test_saved_and_loaded_predicts_the_same_bits(self) -> None:
         """Come back from JSON as it went."""
-        data = self.data(3, 500, r2=0.2)
-        model, rows = self.fitted(data), data.shown(self.model)
+        _, model, rows = self.learned()
         again = self.model.load(model.dump())
         assert again.dump() == model.dump()
         assert again.predict(rows).tobytes() == model.predict(rows).tobytes()
 
     def test_a_row_alone_is_the_row_among_others(self) -> None:
         """Predict the same bits one by one, in cuts, and from other memory layouts."""
-        data = self.data(4, 700, r2=0.2)
-        model, rows = self.fitted(data), data.shown(self.model)
+        _, model, rows = self.learned()
         whole = model.predict(rows).tobytes()
         single = [model.predict(rows[row : row + 1]) for row in range(len(rows))]
         assert np.concatenate(single).tobytes() == whole
@@ -187,7 +193,7 @@ class ModelSuite:
 
     def test_refuses_what_is_not_its_own(self) -> None:
         """Name what is wrong with bytes that are no such model."""
-        model = self.fitted(self.data(9, 200))
+        _, model, _ = self.learned()
         saved = model.dump()
         cuts = [saved[:end] for end in range(0, len(saved), max(1, len(saved) // 7))]
         foreign = [b"null", b"[]", b"{}", b"\xff\xfe", saved.replace(self.model.name.encode(), b"other", 1)]
@@ -198,9 +204,8 @@ class ModelSuite:
 
     def test_contributions_add_up(self) -> None:
         """Explain a prediction as a base and one number per column."""
-        data = self.data(10, 600, r2=0.3)
-        model = self.fitted(data)
-        for row in data.shown(self.model)[:5]:
+        _, model, rows = self.learned()
+        for row in rows[:5]:
             told = model.explain(row)
             assert len(told.contributions) == row.shape[-1]
             score = told.base + sum(told.contributions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,17 +14,26 @@ from tapeline.cli.invocation import Command, Invocation
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--venue", metavar="V", help="The venue, where it is not to be recognised, such as KRAKEN.")
 @click.pass_obj
-def command(invocation: Invocation, file: Path, venue: str | None) -> None:
+def command(invocation: Invocation, file: Path, venue: str | None) -> int:
     """Tell what a recording of a venue's messages holds; stores nothing."""
-    import pyarrow as pa
-
     from tapeline.cli.decoding import decode_file
-    from tapeline.cli.output import print_table, write_json
+    from tapeline.cli.output import write_json
 
     report = decode_file(file, venue).to_json()
     if invocation.json:
         write_json(report)
-        return
+    else:
+        _print(report)
+    if report["problem"]:
+        click.echo(f"error: {file}: {report['problem']}", err=True)
+    return 2 if report["problem"] else 0
+
+
+def _print(report: dict[str, Any]) -> None:
+    import pyarrow as pa
+
+    from tapeline.cli.output import print_table
+
     print(f"{report['venue']}: {report['trades']} trades, {report['acks']} acks, {report['malformed']} malformed")
     if report["refused"]:
         print(f"requests refused by the venue: {report['refused']}")

@@ -12,6 +12,7 @@ from tapeline.clock import SystemClock
 from tapeline.errors import SnapshotMismatch, UnknownName
 
 if TYPE_CHECKING:
+    from tapeline.config import Settings
     from tapeline.coverage import Coverage
     from tapeline.lane import Lane
     from tapeline.recorder import Recorder
@@ -35,14 +36,12 @@ def command(invocation: Invocation, instrument: str | None) -> None:
         if instrument is not None:
             known(store, instrument)
         held = [entry for entry in coverage(store) if instrument in (None, entry.instrument)]
-        done = [
-            {
-                "instrument": one.instrument,
-                "of": one.holds,
-                "rows": _fold(_recorder(invocation, store, one), one, meter),
-            }
-            for one in held
-        ]
+        recorders: dict[Settings, Recorder] = {}
+        done = []
+        for one in held:
+            settings = _settings(invocation, store, one)
+            recorder = recorders.get(settings) or recorders.setdefault(settings, _recorder(store, settings))
+            done.append({"instrument": one.instrument, "of": one.holds, "rows": _fold(recorder, one, meter)})
     if invocation.json:
         write_json({"rebuilt": done})
     else:
@@ -50,17 +49,24 @@ def command(invocation: Invocation, instrument: str | None) -> None:
             print(f"{entry['instrument']}: {entry['rows']:,} {entry['of']} folded anew")
 
 
-def _recorder(invocation: Invocation, store: Store, held: Coverage) -> Recorder:
-    """Return a recorder of the settings that were given, and where none were, of what is stored of an instrument."""
-    from tapeline.recorder import STORED, Recorder, layout_of, settings_of
-    from tapeline.serving import champion_loader
+def _settings(invocation: Invocation, store: Store, held: Coverage) -> Settings:
+    """Return the settings that were given, and where none were, what is stored of an instrument."""
+    from tapeline.recorder import STORED, layout_of, settings_of
 
     settings, states = invocation.settings, store.read("states", instrument=held.instrument).to_pylist()
     if states:
         with suppress(SnapshotMismatch, UnknownName):
             kept = settings_of(states[0]["snapshot"], settings, set(STORED) - settings.model_fields_set)
             layout_of(kept, contiguous=True)  # a stored set may not be known here any more
-            settings = kept
+            return kept
+    return settings
+
+
+def _recorder(store: Store, settings: Settings) -> Recorder:
+    """Return a recorder; all instruments of the same settings share one."""
+    from tapeline.recorder import Recorder
+    from tapeline.serving import champion_loader
+
     recorder = Recorder(store, settings, clock=SystemClock(), load_model=champion_loader(store))
     with store.transaction():
         recorder.write_sets()
@@ -69,7 +75,7 @@ def _recorder(invocation: Invocation, store: Store, held: Coverage) -> Recorder:
 
 def _fold(recorder: Recorder, held: Coverage, meter: Meter) -> int:
     """Fold trades anew, or compute the features of candles that others made anew; return how many rows they were."""
-    from tapeline.importing import fold_imported
+    from tapeline.imported_candles import fold_imported
 
     instrument = held.instrument
     if held.holds != "trades":
