@@ -27,11 +27,11 @@ Compute = Callable[[Records], dict[str, Float]]
 @pytest.fixture(scope="session")
 def compute() -> Compute:
     """Return a function that gives every column of the shipped sets, and of `MORE`, by name."""
-    texts = [text for name in ("technical", "market", "bars") for text in FeatureSet.load(name).features]
-    features = FeatureSet.of([*dict.fromkeys(texts), *MORE], name="oracle")
+    sets = [*map(FeatureSet.load, ("technical", "market", "bars")), FeatureSet.of(MORE, name="oracle")]
 
     def columns(rows: Records) -> dict[str, Float]:
-        return dict(zip(features.names, FeatureFold(features).feed(rows).values.T, strict=True))
+        values = [zip(one.names, FeatureFold(one).feed(rows).values.T, strict=True) for one in sets]
+        return {name: column for found in values for name, column in found}
 
     return columns
 

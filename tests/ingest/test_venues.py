@@ -70,7 +70,9 @@ async def test_without_contiguous_ids_nothing_is_lost_over_reconnects() -> None:
     sink, faults = MemorySink(), Faults({"disconnect": 0.7}, seed=3)
     name = "BTC-USD.MASSIVE"
     async with (
-        serve("massive", ["BTC-USD"], rate=50, history=20 * SECOND, faults=faults, limited=False) as server,
+        serve(
+            "massive", ["BTC-USD"], rate=120, steady=True, history=20 * SECOND, faults=faults, limited=False
+        ) as server,
         _followed(server, "massive", sink) as ingest,
     ):
         await until(lambda: ingest.statuses[0].disconnects >= 2 and len(sink.order.get(name, ())) > 600)

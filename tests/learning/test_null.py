@@ -39,6 +39,7 @@ def count_falsely(seeds: range) -> list[int]:
     return falsely
 
 
+@pytest.mark.services
 def test_a_sweep_with_tuning_finds_nothing_where_nothing_is() -> None:
     assert count_falsely(range(200, 202)) == []
 

@@ -26,9 +26,9 @@ ASKED = TrainSettings(models=("huber",), beside=("return",), plan=WalkForward(fo
 
 @pytest.fixture
 def store() -> MemoryStore:
-    """A database of a day whose order flow tells what comes."""
+    """A database of two days whose order flow tells what comes."""
     store = MemoryStore()
-    market = Market(3, trades_per_second=0.5, steady=True, edge=0.2, edge_horizon=5 * MINUTE)
+    market = Market(3, trades_per_second=0.1, steady=True, edge=0.2, edge_horizon=5 * MINUTE)
     stored.fill(store, Frame.concat(list(market.frames(duration=2 * DAY))))
     return store
 
