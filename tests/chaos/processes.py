@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -86,6 +87,9 @@ def self_signed(folder: Path) -> Iterator[tuple[str, list[float]]]:
             server.shutdown()
 
 
+_NUMBERS = itertools.count()
+
+
 class Up:
     """``tapeline up`` on a database.
 
@@ -96,7 +100,7 @@ class Up:
     """
 
     def __init__(self, db: Path, url: str, **more: str) -> None:
-        self.output = db.with_suffix(".out")
+        self.output = db.with_suffix(f".{next(_NUMBERS)}.out")  # what a killed one leaves behind may write to its own
         words = tapeline("--db", str(db), "up", INSTRUMENT, "--headless", "--port", "0")
         with self.output.open("w") as file:
             self.process = subprocess.Popen(
