@@ -46,22 +46,6 @@ def translated(where: str) -> Iterator[None]:
 
 
 @contextmanager
-def on_disk(where: str) -> Iterator[None]:
-    """Raise what the disk refuses inside as one of our errors.
-
-    Raises:
-        StoreUnavailable: it is full or read-only, or fails.
-    """
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        problem = "the disk is full" if full else "cannot be written"
-        step = "free space and try again; all that was committed is kept" if full else "make the folder writable"
-        raise StoreUnavailable(where, problem, expected="room to write", was=str(error), next_step=step) from error
-
-
-@contextmanager
 def interruptible() -> Iterator[None]:
     """Raise the `RuntimeError` that DuckDB makes of Ctrl-C inside as the `KeyboardInterrupt` it is."""
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 from collections.abc import Iterable, Iterator
@@ -17,8 +16,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tapeline.clock import DAY
-from tapeline.errors import StoreError, StoreLocked, StoreUnavailable, UnreadableFile
+from tapeline.errors import StoreError, StoreLocked, UnreadableFile
 from tapeline.stores._conform import SCANNED, in_order
+from tapeline.stores._disk import refused_by_disk
 from tapeline.stores._parquet_codec import GROUP, read_group, write
 from tapeline.stores._parquet_manifest import File, Group
 from tapeline.stores.base import KINDS, Kind
@@ -44,10 +44,7 @@ def disk_errors(where: str) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:
             raise StoreError(where, "is damaged", expected="whole files", was=str(error)) from error
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        problem = "the disk is full" if full else "cannot be read or written"
-        step = "free space and try again; all that was committed is kept" if full else "check the path and its rights"
-        raise StoreUnavailable(where, problem, expected="a working folder", was=str(error), next_step=step) from error
+        raise refused_by_disk(where, "a working folder", error) from error
 
 
 def partitions(kind: Kind, rows: pa.Table) -> Iterator[tuple[str, str, pa.Table]]:

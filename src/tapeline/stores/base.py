@@ -297,4 +297,4 @@ class TakesFrames(Protocol):
     """A store that takes trades as they come, and makes rows of them when there is time for it."""
 
     def append_frames(self, frames: Sequence[Frame]) -> None:
-        """Add trades, each frame of one instrument, as `Store.append` would."""
+        """Add trades, each frame of one instrument and none empty, as `Store.append` would."""

@@ -29,12 +29,12 @@ from tapeline.stores._duckdb_checkpoints import Checkpoints
 from tapeline.stores._duckdb_errors import translated
 from tapeline.stores._duckdb_keys import Hashed, Keys, Spans, distinct
 from tapeline.stores._duckdb_last import Where, stretches
+from tapeline.stores._duckdb_newest import Newest
 from tapeline.stores._duckdb_schema import quoted
 from tapeline.stores._duckdb_sql import query
 from tapeline.stores._duckdb_tape import stream
 from tapeline.stores._duckdb_tools import Source, first_number, make_consolidated, make_views, sizes
 from tapeline.stores.base import KINDS, Kind, Size
-from tapeline.types import Frame
 
 if TYPE_CHECKING:
     from tapeline.stores._duckdb_reader import Reader
@@ -95,6 +95,7 @@ class DuckDBStore:
             self._readers = self._connection.cursor()
         self._closed = False
         self._keys, self._hashed = Keys(self._connection), Hashed(self._connection)
+        self.newest = Newest(self._keys, self._hashed)
         try:
             with translated(self._where):
                 schema.upgrade(self._connection, self._where, read_only=read_only)
@@ -193,7 +194,7 @@ class DuckDBStore:
             if kind not in SCANNED:
                 if known.hashed:
                     self._hashed.advance(known, given)
-                self._insert(known, one_per_key(known, given, last=True), "INSERT OR REPLACE")
+                self._replace(known, given)
                 return
             fresh, spans = distinct(known, given, last=True)
             self._keys.delete(known, fresh, spans)
@@ -319,7 +320,7 @@ class DuckDBStore:
     def reader(self, *, mark: int | None = None) -> Reader:
         """Return the database as it is committed now, to read in another thread while this store goes on writing.
 
-        What ``changes`` said at an earlier ``mark`` may be all that the reader is to be trusted for.
+        ``mark`` is what the reader says of how new it is: that of ``changes`` now, by default.
         """
         from tapeline.stores._duckdb_reader import Reader
 
@@ -336,44 +337,6 @@ class DuckDBStore:
                 self._connection.execute(f"COMMENT ON TABLE tapeline_schema IS '{text}'")
         return bytes.fromhex(text)
 
-    def look_ahead(self) -> None:
-        """Look up how far every series of the large kinds has come, so that `all_new` need not look."""
-        with translated(self._where):
-            for name, kind in KINDS.items():
-                if name in SCANNED:
-                    self._keys.reach(name, (), 0)
-                elif kind.hashed:
-                    self._hashed.advance(kind, kind.schema.empty_table())
-
-    def all_new(self, kind: str, rows: pa.Table) -> pa.Table | None:
-        """Return rows as `write` takes them if none can be stored yet, None where that takes a look into the database.
-
-        They count as stored from now on.
-        """
-        known = kind_named(kind)
-        given = conform(known, rows)
-        if not len(given):
-            return given
-        if kind in SCANNED:
-            fresh, spans = distinct(known, given, last=False)
-            if self._keys.reach_back(known, spans):
-                return None
-            self._keys.advance(known, spans)
-            return fresh
-        if known.hashed and self._hashed.advance(known, given):
-            return one_per_key(known, given, last=False)
-        return None
-
-    def all_later(self, frames: Sequence[Frame]) -> bool:
-        """Say whether trades can be told to be new without a look into the database; they count as stored then."""
-        for frame in frames:
-            ids = frame.trade_id
-            spans: Spans = [((frame.instrument,), int(ids[0]), int(ids[-1]))]
-            if (len(ids) > 1 and not (ids[1:] > ids[:-1]).all()) or self._keys.reach_back(KINDS["trades"], spans):
-                return False
-            self._keys.advance(KINDS["trades"], spans)
-        return True
-
     def write(self, changes: Sequence[tuple[Verb, str, pa.Table]]) -> None:
         """Add rows that are known to be new, and replace others, inside the caller's transaction."""
         for verb, kind, rows in changes:
@@ -389,11 +352,9 @@ class DuckDBStore:
     def _put(self, verb: Verb, kind: Kind, rows: pa.Table) -> None:
         with translated(self._where):
             if verb == "upsert":
-                self._insert(kind, one_per_key(kind, rows, last=True), "INSERT OR REPLACE")
-                return
-            if self._checkpoints is not None and kind.name == "trades":
-                self._checkpoints.added(len(rows))
-            self._insert(kind, rows, "INSERT")
+                self._replace(kind, rows)
+            else:
+                self._insert_new(kind, rows)
 
     def _recover(self) -> None:
         """Write the commits that a process left in its log when it was killed."""
@@ -431,9 +392,17 @@ class DuckDBStore:
         if not len(rows):
             return 0
         self._keys.advance(kind, spans)
+        return self._insert_new(kind, rows)
+
+    def _insert_new(self, kind: Kind, rows: pa.Table) -> int:
+        """Insert rows known to be new."""
         if self._checkpoints is not None and kind.name == "trades":
             self._checkpoints.added(len(rows))
         return self._insert(kind, rows, "INSERT")
+
+    def _replace(self, kind: Kind, rows: pa.Table) -> None:
+        """Insert rows of a kind with an index, in the place of those with their keys."""
+        self._insert(kind, one_per_key(kind, rows, last=True), "INSERT OR REPLACE")
 
 
 def _connect(path: Path, options: Mapping[str, str], *, read_only: bool) -> duckdb.DuckDBPyConnection:

@@ -18,10 +18,11 @@ import pyarrow as pa
 from tapeline.errors import BrokenInvariant, StoreError
 from tapeline.stores._commit_log import Change, CommitLog, Verb, remove
 from tapeline.stores._conform import conform, kind_named
-from tapeline.stores._duckdb_errors import on_disk
+from tapeline.stores._disk import on_disk
+from tapeline.stores._duckdb_errors import translated
 from tapeline.stores.base import KINDS, Size
 from tapeline.stores.duckdb import DuckDBStore
-from tapeline.stores.rows import from_frames
+from tapeline.stores.rows import from_frames, joined
 from tapeline.types import Frame
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class LoggedStore:
         self._where = f"log of {store.path}"
         self._pause = pause
         self._backlog: list[Change] = []
-        self._waiting = 0
+        self._waiting = 0  # rows in the log, of the backlog and of what is being merged
         self._pending: list[Change] | None = None
         self._real: ExitStack | None = None
         self._merging = threading.RLock()
@@ -66,9 +67,10 @@ class LoggedStore:
         self._closed = False
         self._added, self._closing = threading.Event(), threading.Event()
         try:
-            with on_disk(self._where):
+            with self._on_disk():
                 self._log = CommitLog(store.path, store.identity())
-            store.look_ahead()
+            with translated(self._where):
+                store.newest.look_ahead()
         except BaseException:
             store.close()
             raise
@@ -93,15 +95,16 @@ class LoggedStore:
     def append(self, kind: str, rows: pa.Table) -> int:
         """Add the rows whose key is not stored yet, and return how many that were."""
         with self._writing():
-            if self._pending is not None and (new := self._store.all_new(kind, rows)) is not None:
-                self._pending.append(Change("append", kind, new))
+            if self._pending is not None and (new := self._store.newest.rows(kind, rows)) is not None:
+                if len(new):
+                    self._pending.append(Change("append", kind, new))
                 return len(new)
             return self._directly().append(kind, rows)
 
     def append_frames(self, frames: Sequence[Frame]) -> None:
-        """Add trades, each frame of one instrument, as `append` would: rows are made of them when they are merged."""
+        """Add trades, each frame of one instrument and none empty, as `append` would; rows are made of them later."""
         with self._writing():
-            if self._pending is not None and self._store.all_later(frames):
+            if self._pending is not None and self._store.newest.frames(frames):
                 self._pending += [Change("append", "trades", frame) for frame in frames]
             else:
                 self._directly().append("trades", from_frames(frames))
@@ -110,7 +113,8 @@ class LoggedStore:
         """Add rows, replacing those whose key is stored. Within ``rows`` the last row of a key wins."""
         with self._writing():
             if self._pending is not None and kind in _REPLACED:
-                self._pending.append(Change("upsert", kind, conform(kind_named(kind), rows)))
+                if len(given := conform(kind_named(kind), rows)):
+                    self._pending.append(Change("upsert", kind, given))
             else:
                 self._directly().upsert(kind, rows)
 
@@ -184,7 +188,7 @@ class LoggedStore:
             StoreError: it cannot be; it stays in the log, and this store takes nothing more.
         """
         with self._adding:
-            if not self._backlog and not self._waiting:
+            if not self._waiting:
                 return
         with self._merging:
             self._check()
@@ -195,7 +199,7 @@ class LoggedStore:
                 self._log.turn()
             try:
                 self._store.merge(_joined(taken))
-                with on_disk(self._where):
+                with self._on_disk():
                     self._log.clear()
             except StoreError as error:
                 self._failure = error
@@ -232,6 +236,9 @@ class LoggedStore:
     def _writing(self) -> AbstractContextManager[None]:
         return self.transaction() if self._real is None else nullcontext()
 
+    def _on_disk(self) -> AbstractContextManager[None]:
+        return on_disk(self._where, "room to write")
+
     def _check(self) -> None:
         if self._failure is not None:
             raise self._failure
@@ -262,7 +269,7 @@ class LoggedStore:
             if isinstance(change.rows, pa.Table):
                 self.changes.note(change.kind, change.rows)
         try:
-            with self._adding, on_disk(self._where):
+            with self._adding, self._on_disk():
                 self._log.add(changes)
                 self._backlog += changes
                 self._waiting += sum(len(change.rows) for change in changes)
@@ -296,4 +303,4 @@ def _table(kind: str, parts: Sequence[pa.Table | Frame]) -> pa.Table:
     frames = [part for part in parts if isinstance(part, Frame)]
     if frames:
         return conform(kind_named(kind), from_frames(frames))
-    return pa.concat_tables(parts).combine_chunks() if len(parts) > 1 else parts[0]
+    return joined(parts)

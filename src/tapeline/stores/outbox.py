@@ -62,7 +62,7 @@ class Outbox:
         elif self._trades:
             self._store.append("trades", rows.from_frames(self._trades))
         for kind, tables in self._tables.items():
-            self._store.append(kind, pa.concat_tables(tables).combine_chunks() if len(tables) > 1 else tables[0])
+            self._store.append(kind, rows.joined(tables))
         if self._candles:
             self._store.append("candles", rows.from_candle_parts(self._candles))
         if self._features:

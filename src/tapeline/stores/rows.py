@@ -35,6 +35,11 @@ def from_frames(frames: Sequence[Frame]) -> pa.Table:
     return pa.Table.from_arrays([names, *columns], schema=KINDS["trades"].schema)
 
 
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return tables of one kind (at least one) as one."""
+    return pa.concat_tables(tables).combine_chunks() if len(tables) > 1 else tables[0]
+
+
 def to_frame(instrument: str, table: pa.Table) -> Frame:
     """Return a table of trades as a frame."""
     names = ("trade_id", "ts_event", "ts_init", "price", "qty", "side", "count")
