@@ -8,11 +8,11 @@ from itertools import groupby
 
 import numpy as np
 
-from tapeline.duel import UNITS, Score, came, deciding, has_duels, hits_metric, numbers, scored
+from tapeline.duel import UNITS, Score, came, deciding, has_duels, numbers, scores
 from tapeline.learning.metrics import Metric
 from tapeline.models.targets import TARGETS
 from tapeline.stores.base import Store
-from tapeline.types import Answer, Float, Int, Timeframe
+from tapeline.types import Answer, Float, Int
 
 _LATELY = 30
 
@@ -71,9 +71,7 @@ def _answer_error(store: Store, made: Sequence[Answer]) -> AnswerError | None:
     if not usable.any():
         return None
     said = np.array([numbers(one, first.target) for one in fair])
-    both, overlap = [base[usable], said[usable]], max(1, first.horizon // Timeframe.parse(first.timeframe).step)
-    error = scored(deciding(first.target), true[usable], both, overlap)
-    hits = None if (metric := hits_metric(first.target)) is None else scored(metric, true[usable], both, overlap)
+    error, hits = scores(first, true[usable], [base[usable], said[usable]])
     return AnswerError(first, int(usable.sum()), len(known) - len(fair), error, hits)
 
 

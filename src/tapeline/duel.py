@@ -93,11 +93,6 @@ def deciding(target: str) -> Metric:
     return METRICS[target][0]
 
 
-def hits_metric(target: str) -> Metric | None:
-    """Return the metric that says how often the likeliest class came, None where there are no classes."""
-    return next((metric for metric in METRICS[target] if metric.name == "accuracy"), None)
-
-
 def has_duels(target: str) -> bool:
     """Return whether versions of a target can be judged by what came: not regimes and anomalies."""
     return TARGETS[target].supervised
@@ -114,21 +109,25 @@ def duel(store: Store, entry: Entry, champion: str, challenger: str, *, start: i
     fair = [at for at in both if max(ours[at].made_at, theirs[at].made_at) < told[at][1] and not np.isnan(told[at][0])]
     true = np.array([told[at][0] for at in fair])
     answers = [np.array([numbers(each[at], entry.target) for at in fair]) for each in (ours, theirs)]
-    overlap = max(1, entry.horizon // Timeframe.parse(entry.timeframe).step)
-    error = scored(deciding(entry.target), true, answers, overlap)
-    hits = None if (metric := hits_metric(entry.target)) is None else scored(metric, true, answers, overlap)
-    return Duel(entry.target, len(fair), error, hits)
+    return Duel(entry.target, len(fair), *scores(entry, true, answers))
 
 
-def scored(metric: Metric, true: Float, answers: Sequence[Float], overlap: int) -> Score:
-    """Return the means of a metric of two who answered the same rows, ``overlap`` of which share an outcome.
+def scores(task: Entry | Answer, true: Float, answers: Sequence[Float]) -> tuple[Score, Score | None]:
+    """Return how two did who answered the same rows: in what decides, and in hits where there are classes.
 
     Args:
-        metric: of each row.
+        task: its timeframe, horizon and target.
         true: what came (n).
         answers: of the champion, then of the challenger.
-        overlap: of the outcomes.
     """
+    overlap = max(1, task.horizon // Timeframe.parse(task.timeframe).step)
+    error = _scored(deciding(task.target), true, answers, overlap)
+    hits = next((metric for metric in METRICS[task.target] if metric.name == "accuracy"), None)
+    return error, None if hits is None else _scored(hits, true, answers, overlap)
+
+
+def _scored(metric: Metric, true: Float, answers: Sequence[Float], overlap: int) -> Score:
+    """Return the means of a metric, ``overlap`` of whose rows share an outcome."""
     if not len(true):
         return Score(np.nan, np.nan, Interval(np.nan, np.nan, np.nan))
     first, second = (metric.rows(true, said) for said in answers)
