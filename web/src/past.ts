@@ -1,6 +1,7 @@
 /**
- * What models said of the past that is looked at, and which trades came late to it: asked for as it comes into sight, half a screen on either side with it,
- * and let go when another place is looked at, so that never more is held than two screens of it.
+ * What models said of the past that is looked at, and which trades came late to it: asked for as it comes into sight,
+ * half a screen on either side with it, and let go when another place is looked at, so that never more is held than two
+ * screens of it.
  */
 
 import type { Answer, Prediction, Trade } from "./wire";

@@ -93,11 +93,10 @@ class Sieve:
         false = (held.trade_id < oldest) & (_happened(held) > past.ts_event[first] + _DISORDER)
         letters = _letters(held.take(false), f"id: expected one after {oldest}, which is older")
         self._marks[held.instrument] = _Mark(int(past.trade_id[last]), int(past.ts_event[last]))
-        if not false.all():
-            held, more, _ = self.sift(held.take(~false))
+        held = held.take(~false)
+        if len(held):
+            held, more, _ = self.sift(held)
             letters += more
-        else:
-            held = held.take(~false)
         return held, letters
 
     def _follows(self, frame: Frame, mark: _Mark) -> bool:

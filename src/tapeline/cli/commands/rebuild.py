@@ -40,8 +40,10 @@ def command(invocation: Invocation, instrument: str | None) -> None:
         done = []
         for one in held:
             settings = _settings(invocation, store, one)
-            recorder = recorders.get(settings) or recorders.setdefault(settings, _recorder(store, settings))
-            done.append({"instrument": one.instrument, "of": one.holds, "rows": _fold(recorder, one, meter)})
+            if settings not in recorders:
+                recorders[settings] = _recorder(store, settings)
+            count = _fold(recorders[settings], one, meter)
+            done.append({"instrument": one.instrument, "of": one.holds, "rows": count})
     if invocation.json:
         write_json({"rebuilt": done})
     else:
