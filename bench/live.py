@@ -107,7 +107,9 @@ class Watch:
     """Take note of what was committed, once it is warm."""
 
     warm: bool = False
+    received: Times = field(default_factory=Times)
     stored: Times = field(default_factory=Times)
+    told: Times = field(default_factory=Times)
     predicted: Times = field(default_factory=Times)
     trades: int = 0
     answering: set[str] = field(default_factory=set)
@@ -119,12 +121,13 @@ class Watch:
             self.answering.add(committed.instrument)
         if not self.warm or not len(accepted):
             return
-        now = CLOCK.now()
         self.trades += len(accepted)
-        self.stored.add(now - accepted.ts_event)
+        self.received.add(accepted.ts_init - accepted.ts_event)
+        self.stored.add(committed.stored - accepted.ts_event)
+        self.told.add(CLOCK.now() - accepted.ts_event)
         for prediction in committed.outputs.predictions:
             after = accepted.ts_event[accepted.ts_event >= prediction.as_of]
-            self.predicted.add(now - (int(after.min()) if len(after) else prediction.as_of))
+            self.predicted.add(committed.stored - (int(after.min()) if len(after) else prediction.as_of))
 
 
 def names_of(count: int) -> list[str]:
@@ -206,7 +209,9 @@ async def follow(db: Path, url: str, instruments: int, seconds: float, warm_up: 
         await asyncio.gather(following, return_exceptions=True)
     told = {
         "rate": watch.trades / passed,
+        "received": watch.received.to_json(),
         "stored": watch.stored.to_json(),
+        "told": watch.told.to_json(),
         "predicted": watch.predicted.to_json(),
         "stages": status["latency_ms"],
         "cores": (used.user + used.system - busy.user - busy.system) / passed,
@@ -296,6 +301,8 @@ def tell(told: dict[str, Any]) -> None:
             record(f"live_{what}_{share}", value, "ms", None, None, COMMAND)
             print(f"  {'within' if value < BUDGET_MS[share] else 'OVER'} the budget of {BUDGET_MS[share]:g} ms")
         print(f"  p99.9 {told[what]['p999']:.1f} ms, longest {told[what]['max']:.1f} ms, of {told[what]['count']:,}")
+    for part, what in (("received", "here"), ("told", "told to subscribers")):
+        print(f"  {what} after: p50 {told[part]['p50']:.1f} ms, p99 {told[part]['p99']:.1f} ms")
     for stage, times in told["stages"].items():
         print(f"  {stage}: p50 {times['p50']} ms, p99 {times['p99']} ms")
     half = len(told["memory"]) // 2

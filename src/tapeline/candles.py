@@ -292,6 +292,9 @@ class CandleFold:
     Args:
         timeframes: which candles.
         max_quiet: a silence longer than this (ns) is not filled; the grid begins anew.
+
+    Attributes:
+        next_close: when the first of the running candles ends, None before the first trade.
     """
 
     def __init__(self, timeframes: Sequence[Timeframe], *, max_quiet: int = MAX_QUIET) -> None:
@@ -306,6 +309,7 @@ class CandleFold:
         self._out = np.zeros(_BATCH, CANDLE)
         self._squares = np.empty(_BLOCK)
         self._none: list[Records] = [np.empty(0, CANDLE) for _ in self.timeframes]
+        self.next_close: int | None = None
 
     def feed(self, frame: Frame) -> tuple[list[Records], Bool]:
         """Return the candles each timeframe closes, and which trades came too late for one of them."""
@@ -318,6 +322,7 @@ class CandleFold:
         for start in range(0, len(frame), _BLOCK):
             block = slice(start, start + _BLOCK)
             self._feed_block(tuple(column[block] for column in columns), late[block], closed)
+        self._look_ahead()
         return [_in_order(parts) for parts in closed], late
 
     def _feed_block(self, columns: tuple[Any, ...], late: Bool, closed: list[list[Records]]) -> None:
@@ -342,17 +347,16 @@ class CandleFold:
             while written == _BATCH:
                 written = _close_until(grid, ts, self.max_quiet, self._out, 0)
                 closed[grid["timeframe"]].append(self._out[:written].copy())
+        self._look_ahead()
         return [_in_order(parts) for parts in closed]
+
+    def _look_ahead(self) -> None:
+        self.next_close = int(self._grids["close_time"].min()) if self._grids["started"].all() else None
 
     def hole(self) -> None:
         """Mark that trades are missing here: the running candles, and those up to the next trade, are incomplete."""
         self._grids["incomplete"] = 1
         self._grids["hole"] = 1
-
-    @property
-    def next_close(self) -> int | None:
-        """Return when the first of the running candles ends, None before the first trade."""
-        return int(self._grids["close_time"].min()) if self._grids["started"].all() else None
 
     def running(self) -> list[Records]:
         """Return each timeframe's running candle as it stands, without closing it (none before the first trade)."""
@@ -387,6 +391,7 @@ class CandleFold:
                 )
         self._price = np.frombuffer(snapshot[: self._price.nbytes]).copy()
         self._grids = grids
+        self._look_ahead()
 
 
 def _in_order(parts: list[Records]) -> Records:

@@ -192,20 +192,23 @@ class FeatureSet:
         Returns:
             n x m values and m names.
         """
-        columns, names = [], []
-        for index, column in enumerate(self.columns):
-            series = values[:, index]
-            if column.unit is Unit.CUMULATIVE or column.name == "close":
-                continue
-            if column.unit is Unit.PRICE:
-                columns.append(series / close - 1.0)
-            elif column.unit is Unit.PRICE_CHANGE:
-                columns.append(series / close)
-            else:
-                columns.append(series)
-            priced = column.unit in (Unit.PRICE, Unit.PRICE_CHANGE)
-            names.append(f"{column.name}_to_close" if priced else column.name)
-        return np.ascontiguousarray(np.column_stack(columns)) if columns else np.empty((len(values), 0)), names
+        kept, price, priced, names = self._seen
+        columns = np.take(values, kept, axis=1)
+        columns[:, priced] /= close[:, None]
+        columns[:, price] -= 1.0
+        return columns, names
+
+    @cached_property
+    def _seen(self) -> tuple[list[int], list[int], list[int], list[str]]:
+        """Return which columns a model sees, which of them are prices, which prices or their changes, and all names."""
+        kept = [
+            place for place, one in enumerate(self.columns) if one.unit is not Unit.CUMULATIVE and one.name != "close"
+        ]
+        units = [self.columns[place].unit for place in kept]
+        price = [place for place, unit in enumerate(units) if unit is Unit.PRICE]
+        priced = [place for place, unit in enumerate(units) if unit in (Unit.PRICE, Unit.PRICE_CHANGE)]
+        names = [self.columns[place].name for place in kept]
+        return kept, price, priced, [f"{name}_to_close" if at in priced else name for at, name in enumerate(names)]
 
 
 def available_sets() -> dict[str, Path]:

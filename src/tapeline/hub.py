@@ -44,6 +44,7 @@ class Committed:
         late: how many trades came too late.
         dead: how many dead letters were written.
         duplicates: how many repeats were dropped.
+        stored: when all of it was, ns UTC; 0 where nothing was stored.
     """
 
     instrument: str
@@ -54,6 +55,7 @@ class Committed:
     late: int = 0
     dead: int = 0
     duplicates: int = 0
+    stored: int = 0
 
 
 class Hub:

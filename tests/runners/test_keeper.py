@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,10 @@ from tapeline.refold import refold
 from tapeline.runners.keeper import Keeper
 from tapeline.runners.watch import Taken
 from tapeline.simulator.market import JANUARY_2024, Market
+from tapeline.stores import rows
 from tapeline.stores.base import Store
 from tapeline.stores.memory import MemoryStore
+from tapeline.stores.parts import Part
 from tapeline.types import DeadLetter, Frame
 from tapeline.verify import verify
 
@@ -98,6 +101,73 @@ def test_kills_change_nothing(seed: int, contiguous: bool) -> None:
     killed.keeper.standing(NAME)
     killed.keeper.close()
     assert killed.store.read("states").equals(whole.store.read("states"))
+
+
+class Quick(MemoryStore):
+    """A store whose commits cost little, and that may refuse one of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commits: list[set[str]] = []
+        self.refused = -1
+        self._names: set[str] = set()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self._names = set()
+        with super().transaction():
+            yield
+            if len(self.commits) == self.refused:
+                self.refused = -1
+                raise StoreUnavailable("database", "the disk is full")
+        self.commits.append(self._names)
+
+    def append_parts(self, kind: str, parts: Sequence[Part]) -> None:
+        table = rows.from_parts(kind, parts)
+        self._names |= set(table["instrument"].to_pylist())
+        self.append(kind, table)
+
+
+def told(begin: int, end: int, *names: str) -> list[Taken]:
+    """Return one delivery of the same trades of several instruments."""
+    piece = TAPE.take(slice(begin, end))
+    return [Taken(Delivery(tuple(replace(piece, instrument=name) for name in names)), 0)]
+
+
+MINUTE_ENDS = int(np.searchsorted(TAPE.ts_event, TAPE.ts_event[0] // MINUTE * MINUTE + MINUTE))
+"""The first trade that closes a candle."""
+
+
+def test_instruments_whose_candles_close_are_committed_each_by_itself_and_first() -> None:
+    store = Quick()
+    process = Process(store)
+    process.keeper.commit(told(0, MINUTE_ENDS, "A.SIM", "B.SIM") + told(0, 5, "C.SIM"))
+    store.commits.clear()
+    process.keeper.commit(told(5, 9, "C.SIM") + told(MINUTE_ENDS, MINUTE_ENDS + 5, "A.SIM", "B.SIM"))
+    assert store.commits == [{"A.SIM"}, {"B.SIM"}, {"C.SIM"}]
+    assert [one.instrument for one in process.keeper.made[-3:]] == ["A.SIM", "B.SIM", "C.SIM"]
+
+
+def test_where_a_commit_costs_much_all_instruments_share_it() -> None:
+    process = Process()
+    process.keeper.commit(told(0, MINUTE_ENDS, "A.SIM", "B.SIM"))
+    assert len(process.keeper.parted(told(MINUTE_ENDS, MINUTE_ENDS + 5, "A.SIM", "B.SIM"))) == 1
+
+
+def test_what_is_refused_between_two_commits_is_kept_by_the_next_attempt() -> None:
+    store = Quick()
+    process = Process(store)
+    process.keeper.commit(told(0, MINUTE_ENDS, "A.SIM", "B.SIM"))
+    first, second = process.keeper.parted(told(MINUTE_ENDS, len(TAPE), "A.SIM", "B.SIM"))
+    process.keeper.keep(first)
+    store.refused = len(store.commits)
+    with pytest.raises(StoreUnavailable, match="disk is full"):
+        process.keeper.keep(second)
+    process.keeper.keep(second)
+    for name in ("A.SIM", "B.SIM"):
+        assert len(store.read("trades", instrument=name)) == len(TAPE)
+        assert process.keeper.facts[name].totals.counts.get("duplicates", 0) == 0
+    process.assert_clean()
 
 
 @settings(max_examples=8, deadline=None)
@@ -207,6 +277,24 @@ def test_trades_out_of_order_leave_no_trace() -> None:
     assert process.keeper.made[-1].gaps is not None
     process.take(part(101, 102))
     assert process.store.read("gaps").num_rows == 0
+
+
+def test_a_state_is_small_whatever_waits_behind_a_gap() -> None:
+    """A state of megabytes, stored every few seconds, once filled the memory of a database that then never opened."""
+    process = Process()
+    process.take(part(1, 100))
+    process.keeper.close()
+    before = len(process.store.read("states")["snapshot"][0].as_py())
+    process.start()
+    process.take(part(102, 700))
+    process.keeper.close()
+    assert len(process.store.read("states")["snapshot"][0].as_py()) == before
+    process.start()
+    assert process.keeper.standing(NAME).missing[0].first == 101
+    assert process.keeper.standing(NAME).trade_id == 700
+    process.take(part(101, 101), Source.HEAL)
+    assert process.keeper.facts[NAME].pending == 0
+    process.assert_clean()
 
 
 def test_too_much_behind_a_gap_gives_it_up() -> None:

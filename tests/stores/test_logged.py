@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import shutil
 import threading
@@ -9,18 +10,22 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from tapeline.errors import StoreUnavailable
+from tapeline.features import FeatureRows
 from tapeline.stores._commit_log import left_behind, paths
 from tapeline.stores._duckdb_changes import NONE
 from tapeline.stores.base import KINDS, Store
 from tapeline.stores.duckdb import DuckDBStore
 from tapeline.stores.logged import LoggedStore
-from tapeline.stores.rows import from_dicts, to_frame
+from tapeline.stores.memory import MemoryStore
+from tapeline.stores.parts import CandlePart, FeaturePart, Part, PredictionPart
+from tapeline.stores.rows import from_dicts, from_parts, to_frame
 from tapeline.testing.stores import StoreSuite, some_trades
-from tapeline.types import Frame
+from tapeline.types import CANDLE, Frame, Prediction
 
 NAME = "BTC-USD.SIM"
 FILE = "tape.duckdb"
@@ -78,9 +83,41 @@ def ids(folder: Path, *, read_only: bool = False) -> list[int]:
         return found
 
 
+def parts(number: int) -> dict[str, Part]:
+    """Return what a fold gives as a candle closes."""
+    as_of = 60 * number + 60
+    candles = np.zeros(1, CANDLE)
+    candles["open_time"], candles["close_time"], candles["close"], candles["vwap"] = as_of - 60, as_of, 7.0, math.nan
+    made = FeatureRows(np.array([as_of]), np.array([[number, math.nan, 2.0]]), np.array([True]))
+    texts = (
+        NAME,
+        "1m",
+        as_of,
+        as_of,
+        60,
+        as_of + 60,
+        0.1,
+        -0.1,
+        0.2,
+        math.nan,
+        7.0,
+        "ridge",
+        "v1",
+        "bars",
+        "f1",
+        "hash",
+    )
+    return {
+        "trades": frame(number, 1),
+        "candles": CandlePart(NAME, "1m", candles),
+        "features": FeaturePart(NAME, "1m", "bars", "f1", made),
+        "predictions": PredictionPart([Prediction(f"id {number}", *texts)]),
+    }
+
+
 def commit(store: LoggedStore, number: int) -> None:
     with store.transaction():
-        store.append_frames([frame(number, 1)])
+        store.append_parts("trades", [frame(number, 1)])
         store.append("candles", candle(number))
         store.upsert("states", state(number))
 
@@ -160,7 +197,7 @@ def test_the_log_of_another_database_is_left_out(
 
 def test_a_failed_transaction_leaves_nothing_in_the_log(store: LoggedStore, after_a_crash: Callable[[], Path]) -> None:
     with suppress(Planned), store.transaction():
-        store.append_frames([frame(1, 2)])
+        store.append_parts("trades", [frame(1, 2)])
         raise Planned
     assert not left_behind(store.path)
     commit(store, 1)
@@ -171,7 +208,7 @@ def test_a_failed_transaction_leaves_nothing_in_the_log(store: LoggedStore, afte
 def test_a_transaction_that_reads_is_one_of_the_database(store: LoggedStore) -> None:
     commit(store, 1)
     with suppress(Planned), store.transaction():
-        store.append_frames([frame(2, 1)])
+        store.append_parts("trades", [frame(2, 1)])
         assert len(store.read("trades")) == 2
         store.delete("candles", NAME)
         raise Planned
@@ -180,10 +217,41 @@ def test_a_transaction_that_reads_is_one_of_the_database(store: LoggedStore) -> 
 
 
 def test_trades_that_may_be_stored_are_compared(store: LoggedStore) -> None:
-    store.append_frames([frame(3, 2)])
-    store.append_frames([frame(1, 4)])
-    store.append_frames([frame(7, 2), frame(6, 3)])
+    store.append_parts("trades", [frame(3, 2)])
+    store.append_parts("trades", [frame(1, 4)])
+    store.append_parts("trades", [frame(7, 2), frame(6, 3)])
     assert store.read("trades")["trade_id"].to_pylist() == [1, 2, 3, 4, 6, 7, 8]
+
+
+def test_parts_are_stored_as_their_rows(store: LoggedStore, after_a_crash: Callable[[], Path]) -> None:
+    expected = MemoryStore()
+    for number in (1, 2, 3):
+        with store.transaction():
+            for kind, part in parts(number).items():
+                store.append_parts(kind, [part])
+                expected.append(kind, from_parts(kind, [part]))
+    with DuckDBStore(after_a_crash() / FILE) as found:
+        for kind in parts(1):
+            assert found.read(kind).equals(expected.read(kind))
+            assert store.read(kind).equals(expected.read(kind))
+
+
+@pytest.mark.parametrize("kind", ["trades", "candles", "features", "predictions"])
+def test_parts_that_may_be_stored_are_compared(store: LoggedStore, kind: str) -> None:
+    for number in (2, 1, 3, 2):
+        store.append_parts(kind, [parts(number)[kind]])
+    store.append_parts(kind, [parts(4)[kind], parts(4)[kind]])
+    assert len(store.read(kind)) == 4
+
+
+def test_candles_that_come_as_parts_are_told_as_changes(store: LoggedStore) -> None:
+    seen = store.changes.mark
+    for number in (1, 2):
+        store.append_parts("candles", [parts(number)["candles"]])
+    assert store.changes.since(seen, NAME, "1m") == 60
+    given = store.changes.given(seen, store.changes.mark, NAME, "1m")
+    assert given is not None
+    assert given.equals(store.read("candles"))
 
 
 def test_a_reader_has_all_that_was_committed(store: LoggedStore) -> None:
@@ -228,9 +296,9 @@ def test_a_thread_merges_what_nobody_asks_for(tmp_path: Path, monkeypatch: pytes
 
 def test_too_much_is_merged_by_who_brings_it(store: LoggedStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tapeline.stores.logged.MOST", 5)
-    store.append_frames([frame(1, 5)])
+    store.append_parts("trades", [frame(1, 5)])
     assert left_behind(store.path)
-    store.append_frames([frame(6, 1)])
+    store.append_parts("trades", [frame(6, 1)])
     assert not left_behind(store.path)
 
 

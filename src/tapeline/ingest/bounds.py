@@ -27,8 +27,10 @@ class Bounds:
         gap_timeout: a gap of which nothing came in so long of asking is given up.
         max_ahead: a live trade stamped further ahead of its receipt is set aside.
         backfill: how much of the past is asked for an instrument that is new.
-        rest: for one REST answer.
+        rest: for one REST answer, at most.
+        prompt: for one REST answer, at least: between both, as long as the answers so far let expect.
         tries: how often one REST request is made.
+        beside: walks past gaps of one instrument that go on side by side.
         walks: how often a venue that answers may leave ids out before they are given up.
         messages: that wait to be read; beyond it the socket is read more slowly.
         message_bytes: of one message; a larger one closes the connection.
@@ -41,7 +43,7 @@ class Bounds:
     open: float = 10.0
     answer: float = 10.0
     proof: float = 0.5
-    gather: float = 0.002
+    gather: float = 0.001
     settle: float = 2.0
     linger: float = 0.2
     backoff: float = 0.5
@@ -51,7 +53,9 @@ class Bounds:
     max_ahead: float = 60.0
     backfill: float = 3600.0
     rest: float = 10.0
+    prompt: float = 1.0
     tries: int = 4
+    beside: int = 4
     walks: int = 3
     messages: int = 4096
     message_bytes: int = 8 << 20

@@ -78,7 +78,8 @@ class Holding:
                     held.add(delivery, frame)
                     full += [frame.instrument] * (held.trades > self._most)
             if passed or delivery.dead:
-                await self._sink.take(replace(delivery, frames=tuple(passed)))
+                whole = len(passed) == len(delivery.frames)
+                await self._sink.take(delivery if whole else replace(delivery, frames=tuple(passed)))
         for name in full:
             await self.release(name)
         return full

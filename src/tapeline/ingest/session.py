@@ -245,7 +245,9 @@ class Session:
                 if delivery.source is Source.LIVE:
                     self._tools.skew.take(good)
         kept = self._kept(letters) if letters else []
-        full = await self._tools.holding.take(replace(delivery, frames=tuple(frames), dead=tuple(kept)))
+        if letters or len(frames) < len(delivery.frames):
+            delivery = replace(delivery, frames=tuple(frames), dead=tuple(kept))
+        full = await self._tools.holding.take(delivery)
         for name in full:
             self._status.notes[name] = "too many live trades came while the past was fetched: they came first"
         self._status.skew = self._tools.skew.value

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from tapeline import wire
 from tapeline.clock import Clock, parse_duration
 from tapeline.config import Settings
-from tapeline.errors import StoreError, UsageError
+from tapeline.errors import StoreError, StoreUnavailable, UsageError
 from tapeline.hub import Committed
 from tapeline.ingest.base import Delivery, Missing, Source, Standing
 from tapeline.intervals import overlaps
@@ -25,11 +25,11 @@ from tapeline.refold import refold
 from tapeline.registry import Entry, Registry
 from tapeline.runners.champions import absent_models, due_models
 from tapeline.runners.standing import standing_of
-from tapeline.runners.watch import Facts, Mail, Taken, VenueTime, Watch, mail_of
+from tapeline.runners.watch import Batch, Facts, Mail, Taken, VenueTime, Watch, mail_of
 from tapeline.serving import champion_loader
 from tapeline.stores import rows
-from tapeline.stores.base import Store
-from tapeline.types import Counters, Decision, DecisionKind, Frame, Records, Timeframe, venue_of
+from tapeline.stores.base import Store, TakesParts
+from tapeline.types import Counters, Decision, DecisionKind, Frame, GapStatus, Records, Timeframe, venue_of
 
 Answer = TypeVar("Answer")
 GapRows = list[dict[str, Any]]
@@ -52,6 +52,7 @@ class Keeper:
         timer: ns of a clock that only runs forward.
         joins: whether trades whose moment has passed join the tape, which `close` then folds anew (a backfill of the
             past), or go to the late trades (live).
+        ending: whether it is to end, and nothing that takes long is gone on with.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Keeper:
         clock: Clock,
         timer: Callable[[], int],
         joins: bool = False,
+        ending: Callable[[], bool] = lambda: False,
     ) -> None:
         self.made: list[Committed] = []
         self.facts: dict[str, Facts] = {}
@@ -71,7 +73,10 @@ class Keeper:
         self._clock = clock
         self._timer = timer
         self._joins = joins
+        self._ending = ending
         self._recorder: Recorder | None = None
+        self._parts = False
+        self._stored = 0
         self._lanes: dict[str, Lane] = {}
         self._lost: set[str] = set()
         self._models: dict[str, list[Entry]] | None = None
@@ -90,6 +95,7 @@ class Keeper:
         """
         if self._recorder is None:
             store = self._open_store()
+            self._parts = isinstance(store, TakesParts) and not self._joins
             self._recorder = Recorder(store, self._settings, clock=self._clock, load_model=champion_loader(store))
             with self._transaction() as recorder:
                 recorder.write_sets()
@@ -122,7 +128,7 @@ class Keeper:
         try:
             with recorder.store.transaction():
                 yield recorder
-            done = True
+            done, self._stored = True, self._clock.now()
         finally:
             if not done:
                 self.abandon()
@@ -133,20 +139,51 @@ class Keeper:
         Frames of an instrument whose ids are of another kind than those stored are refused, and said to be.
 
         Raises:
+            StoreError: not all of it is stored.
+        """
+        for batch in self.parted(taken):
+            self.keep(batch)
+
+    def parted(self, taken: Sequence[Taken]) -> list[Batch]:
+        """Part deliveries into commits: first each instrument whose candles close, then all others together.
+
+        What follows from a candle is waited for, and should not wait for other candles. Where a commit costs much, all
+        are one.
+        """
+        mails = mail_of(taken)
+        closing = [self._parts and self._closes(mail) for mail in mails]
+        batches = [Batch([mail]) for mail, closes in zip(mails, closing, strict=True) if closes]
+        rest = [mail for mail, closes in zip(mails, closing, strict=True) if not closes]
+        batches += [Batch(rest)] if rest or not batches else []
+        batches[-1].taken = taken
+        return batches
+
+    def _closes(self, mail: Mail) -> bool:
+        """Say whether live trades reach the end of a candle."""
+        lane = self._lanes.get(mail.instrument)
+        due = lane.pipeline.next_close if lane else None
+        return due is not None and not mail.healing and int(mail.frames[-1].ts_event[-1]) >= due
+
+    def keep(self, batch: Batch) -> None:
+        """Commit a batch.
+
+        Raises:
             StoreError: nothing of it is stored.
         """
-        work = [(lane, mail) for mail in mail_of(taken) if (lane := self._welcome(mail))]
+        work = [(lane, mail) for mail in batch.mails if (lane := self._welcome(mail))]
         given: list[tuple[Lane, Outputs, GapRows | None]] = []
         with self._transaction() as recorder:
             for lane, mail in work:
                 lane.counters = Counters()
                 outputs = recorder.fold(lane, Frame.concat(mail.frames), keep_behind=self._joins)
                 given.append((lane, outputs, recorder.write_gaps(lane, healing=mail.healing)))
+                self._watch(lane).unsaved = True
             recorder.flush()
-            if dead := [letter for delivery, _ in taken for letter in delivery.dead]:
+            if dead := [letter for delivery, _ in batch.taken for letter in delivery.dead]:
                 recorder.store.append("dead_letters", rows.from_dead_letters(dead))
-            self._save(lane for lane, _ in work)
-        for delivery, at in taken:
+            if batch.taken:
+                self._save()
+        for delivery, at in batch.taken:
             self._note(delivery, at)
         for lane, outputs, gaps in given:
             self._tell(lane, outputs, gaps)
@@ -166,22 +203,24 @@ class Keeper:
         lane = self.recorder.lane(name, id_kind=id_kind, contiguous=contiguous)
         if name not in self._lanes:
             if lane.stale:
-                self._refold(lane)
+                self._refold(lane, ending=self._ending)
             self._watches.setdefault(name, Watch()).adopted = False
-            self._count_gaps(name, self.recorder.about(name, "gaps"))
+            self._count_gaps(lane)
             self._lanes[name] = lane
             self._lost.discard(name)
             self._adopt(lane)
             self.facts[name].warmup = lane.pipeline.warmup
         return lane
 
-    def _refold(self, lane: Lane) -> None:
+    def _refold(self, lane: Lane, *, ending: Callable[[], bool] = lambda: False) -> None:
         facts = self.facts.setdefault(lane.tape.instrument, Facts())
-        done = 0
-        for count in refold(self.recorder, lane):
+        steps, done = refold(self.recorder, lane), 0
+        while not ending() and (count := next(steps, None)) is not None:
             done += count
             facts.note = f"folding its stored tape anew: {done:,} trades done"
         facts.note = ""
+        if lane.stale:
+            raise StoreUnavailable(lane.tape.instrument, "is not folded anew yet", next_step="the next start goes on")
 
     def _adopt(self, lane: Lane) -> None:
         """Let the champions of the registry answer from now on, where they do not yet."""
@@ -206,12 +245,10 @@ class Keeper:
                 self._models.setdefault(entry.instrument, []).append(entry)
         return self._models.get(instrument, [])
 
-    def _save(self, lanes: Iterable[Lane], *, now: bool = False) -> None:
-        """Store the states that have not been for long enough, a few at a time, inside the caller's transaction."""
-        at, lanes = self._timer(), list(lanes)
-        for lane in lanes:
-            self._watch(lane).unsaved = True
-        due = lanes if now else self._due(at)
+    def _save(self, lanes: Iterable[Lane] | None = None) -> None:
+        """Store states inside the caller's transaction; by default those not stored for long enough, a few of them."""
+        at = self._timer()
+        due = self._due(at) if lanes is None else list(lanes)
         for lane in due:
             watch = self._watch(lane)
             watch.saved, watch.unsaved = at, False
@@ -242,18 +279,21 @@ class Keeper:
         """Put what was committed of a lane where it is published from."""
         name, counts = lane.tape.instrument, lane.counters.counts
         self._count(lane, outputs)
+        closed = bool(outputs.candles)
+        self._watch(lane).unshown |= closed
         if gaps is not None:
-            self._count_gaps(name, gaps)
+            self._count_gaps(lane)
         self.made.append(
             Committed(
                 name,
                 outputs,
                 sets={features.name: features for features in lane.pipeline.layout.sets},
-                running=self._running(lane),
+                running=None if closed else self._running(lane),  # what follows from a candle is waited for
                 gaps=None if gaps is None else wire.gaps(wire.newest_gaps(gaps)),
                 late=counts.get("late", 0),
                 dead=counts.get("conflicts", 0) + counts.get("quarantined", 0),
                 duplicates=counts.get("duplicates", 0),
+                stored=self._stored,
             )
         )
 
@@ -267,11 +307,10 @@ class Keeper:
         if len(outputs.admission.accepted):
             facts.saw(outputs.admission.accepted)
 
-    def _count_gaps(self, name: str, gaps: GapRows) -> None:
-        counts = {"open": 0, "healed": 0, "unhealable": 0}
-        for gap in gaps:
-            counts[gap["status"]] += 1
-        self.facts.setdefault(name, Facts()).gaps = counts
+    def _count_gaps(self, lane: Lane) -> None:
+        statuses = list(lane.gaps.values())
+        counts = {status.value: statuses.count(status) for status in GapStatus} | {"healed": len(lane.healed)}
+        self.facts.setdefault(lane.tape.instrument, Facts()).gaps = counts
 
     def _running(self, lane: Lane) -> dict[str, Records] | None:
         """Return the running candles, unless they were shown a moment ago."""
@@ -307,7 +346,8 @@ class Keeper:
                     decision = Decision(lane.tape.instrument, DecisionKind.GIVE_UP, first - 1, last)
                     given.append((recorder.feed(lane, decision), lane.counters))
                 gaps = recorder.write_gaps(lane)
-                self._save([lane])
+                self._watch(lane).unsaved = True
+                self._save()
             for outputs, counters in given:
                 lane.counters = counters
                 self._tell(lane, outputs, gaps)
@@ -345,10 +385,10 @@ class Keeper:
         if quiet or self._due(self._timer()):
             with self._transaction() as recorder:
                 for lane, _ in quiet:
-                    lane.counters = Counters()
+                    lane.counters, self._watch(lane).unsaved = Counters(), True
                 given = [(lane, recorder.fold(lane, decision)) for lane, decision in quiet]
                 recorder.flush()
-                self._save(lane for lane, _ in quiet)
+                self._save()
             for lane, outputs in given:
                 self._tell(lane, outputs, None)
         for lane in self._lanes.values():
@@ -401,7 +441,7 @@ class Keeper:
         stale = [lane for lane in self._lanes.values() if lane.stale]
         if self._lanes:
             with self._transaction():
-                self._save(self._lanes.values(), now=True)
+                self._save(self._lanes.values())
         for lane in stale:
             self._refold(lane)
         self.abandon()

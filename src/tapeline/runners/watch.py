@@ -39,12 +39,25 @@ def mail_of(taken: Iterable[Taken]) -> list[Mail]:
     """Sort deliveries by instrument, keeping their order."""
     mails: dict[tuple[str, str], Mail] = {}
     for delivery, _ in taken:
+        healing = delivery.source in (Source.HEAL, Source.BACKFILL)
         for frame in delivery.frames:
-            new = Mail(frame.instrument, delivery.id_kind, delivery.contiguous)
-            mail = mails.setdefault((frame.instrument, delivery.id_kind), new)
-            mail.frames.append(frame)
-            mail.healing |= delivery.source in (Source.HEAL, Source.BACKFILL)
+            key = (frame.instrument, delivery.id_kind)
+            if key not in mails:
+                mails[key] = Mail(*key, delivery.contiguous)
+            mails[key].frames.append(frame)
+            mails[key].healing |= healing
     return list(mails.values())
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction is to keep.
+
+    ``taken`` are deliveries all of which is kept with it, also what they hold beside trades.
+    """
+
+    mails: list[Mail]
+    taken: Sequence[Taken] = ()
 
 
 @dataclass(slots=True)

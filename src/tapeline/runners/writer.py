@@ -24,7 +24,7 @@ from tapeline.hub import Committed
 from tapeline.ingest.base import Delivery, Missing, Standing
 from tapeline.runners.keeper import Keeper
 from tapeline.runners.latency import Histogram
-from tapeline.runners.watch import Heard, Taken
+from tapeline.runners.watch import Batch, Heard, Taken
 from tapeline.stores.base import Store
 
 Answer = TypeVar("Answer")
@@ -37,6 +37,9 @@ _TICK_IN_TROUBLE = 1.0
 _FIRST_WAIT = 0.1
 _MOMENT = 0.02
 """So long (s) a commit under way may hold up who reads a socket; beyond it larger batches cost less than waiting."""
+
+_TELL_AFTER = 5_000_000
+"""What is committed for so long (ns) is published though more waits: who publishes slows down who commits."""
 
 STAGES = ("receive", "queue", "commit", "publish", "total")
 """Where a trade's time goes: to the writer, in the queue, in the transaction, back in the loop; and all of it."""
@@ -74,7 +77,8 @@ class Writer:
         timer: Callable[[], int] = time.monotonic_ns,
         joins: bool = False,
     ) -> None:
-        self.keeper = Keeper(open_store, settings, clock=clock, timer=timer, joins=joins)
+        self._closing = threading.Event()
+        self.keeper = Keeper(open_store, settings, clock=clock, timer=timer, joins=joins, ending=self._closing.is_set)
         self.latency = {stage: Histogram() for stage in STAGES}
         self.commits = 0
         self.problem: StoreError | None = None
@@ -92,7 +96,6 @@ class Writer:
         self._room = asyncio.Semaphore(settings.queue)
         self._drained = asyncio.Event()
         self._drained.set()
-        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tapeline-writer", daemon=True)
         self._ended = asyncio.Event()
         self._asked: set[asyncio.Future[Any]] = set()
@@ -301,21 +304,27 @@ class Writer:
         else:
             self._held = job
 
-    def _commit(self, batch: list[Taken]) -> None:
-        """Keep a batch; while the database refuses, wait ever longer and try again, until the writer is closed."""
+    def _commit(self, taken: list[Taken]) -> None:
+        """Keep deliveries; while the database refuses, wait ever longer and try again, until the writer is closed."""
         begun, wait = self._timer(), _FIRST_WAIT
-        while True:
+        batches: list[Batch] | None = None
+        told = begun
+        while batches is None or batches:
             try:
-                self.keeper.commit(batch)
+                batches = self.keeper.parted(taken) if batches is None else batches
+                self.keeper.keep(batches[0])
             except StoreError as error:
                 self.problem = error
                 if self._closing.wait(wait):
                     return
                 wait = min(2 * wait, self._longest_wait)
             else:
-                self.problem = None
-                break
-        self._back(self._committed, batch, begun, self._timer())
+                self.problem, wait = None, _FIRST_WAIT
+                del batches[0]
+                if batches and (now := self._timer()) - told > _TELL_AFTER:
+                    told = now
+                    self._back(_nothing)
+        self._back(self._committed, taken, begun, self._timer())
 
     def _do(self, job: _Job) -> None:
         try:
@@ -368,6 +377,10 @@ class Writer:
 
 def _size(taken: Taken) -> int:
     return sum(len(frame) for frame in taken.delivery.frames)
+
+
+def _nothing() -> None:
+    """Do no more than publish."""
 
 
 def _answer(future: asyncio.Future[Any], answer: object) -> None:

@@ -18,30 +18,27 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 
-from tapeline.stores import rows as tables
-from tapeline.stores.base import KINDS
-from tapeline.types import Frame
+from tapeline.stores._part_codec import packed, unpacked
+from tapeline.stores.parts import Part
 
 Verb = Literal["append", "upsert"]
 IDENTITY = 16
 """Bytes that tell a database from others."""
 _HEAD = struct.Struct("<16sQII")
 """Identity, number, length and checksum of the record."""
-_DTYPES = [column.dtype for column in Frame.empty("").columns()]
 _FILES = 2
 _sync = getattr(os, "fdatasync", os.fsync)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Rows that are added to a kind, or replace those of their keys; trades as they come, to be made rows of later."""
+    """Rows that are added to a kind, or replace those of their keys; or parts, to be made rows of later."""
 
     verb: Verb
     kind: str
-    rows: pa.Table | Frame
+    rows: pa.Table | Part
 
 
 class CommitLog:
@@ -71,7 +68,7 @@ class CommitLog:
         Raises:
             OSError: the disk is full or fails.
         """
-        body = msgspec.msgpack.encode([(one.verb, one.kind, *_packed(one.rows)) for one in changes])
+        body = msgspec.msgpack.encode([(one.verb, one.kind, *packed(one.rows)) for one in changes])
         head = (self._identity, self._next, len(body))
         record = _HEAD.pack(*head, _checksum(head, body)) + body
         file, end = self._files[self._active], self._ends[self._active]
@@ -143,7 +140,7 @@ def _records(data: bytes, identity: bytes) -> Iterator[tuple[int, Sequence[Chang
             return
         yield (
             number,
-            [Change(verb, kind, _unpacked(kind, name, parts)) for verb, kind, name, parts in _DECODER.decode(body)],
+            [Change(verb, kind, unpacked(kind, name, parts)) for verb, kind, name, parts in _DECODER.decode(body)],
         )
         place += _HEAD.size + length
 
@@ -153,18 +150,3 @@ _DECODER = msgspec.msgpack.Decoder(list[tuple[Verb, str, str, list[bytes]]])
 
 def _checksum(head: tuple[bytes, int, int], body: bytes) -> int:
     return zlib.crc32(body, zlib.crc32(repr(head).encode()))
-
-
-def _packed(rows: pa.Table | Frame) -> tuple[str, list[bytes] | list[memoryview]]:
-    """Return the instrument of a frame and its columns, or nothing and the batches of a table."""
-    if isinstance(rows, Frame):
-        return rows.instrument, [column.tobytes() for column in rows.columns()]
-    return "", [memoryview(batch.serialize()) for batch in rows.to_batches()]
-
-
-def _unpacked(kind: str, instrument: str, parts: Sequence[bytes]) -> pa.Table:
-    if instrument:
-        columns = (np.frombuffer(part, dtype) for part, dtype in zip(parts, _DTYPES, strict=True))
-        return tables.from_frame(Frame(instrument, *columns))
-    schema = KINDS[kind].schema
-    return pa.Table.from_batches([pa.ipc.read_record_batch(pa.py_buffer(part), schema) for part in parts], schema)

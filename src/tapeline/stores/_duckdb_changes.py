@@ -13,6 +13,11 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from tapeline.stores._conform import conform
+from tapeline.stores.base import KINDS
+from tapeline.stores.parts import CandlePart
+from tapeline.stores.rows import from_parts
+
 Series = tuple[str, str]
 ALL = -(1 << 63)
 """Before every candle."""
@@ -27,8 +32,8 @@ MODELS: Series = ("models", _WHOLE)
 """Stands for all models."""
 
 
-Rows = Sequence[tuple[pa.Table, int]]
-"""Rows, each by its table and place in it."""
+Rows = Sequence[tuple[pa.Table, int] | CandlePart]
+"""Rows, each by its table and place in it, or as they come."""
 
 
 class _Commit(NamedTuple):
@@ -57,7 +62,7 @@ class Changes:
         """The number of the last commit that changed anything: ask for it before reading."""
         self._numbers = count(1)
         self._noted: dict[Series, int] = {}
-        self._given: dict[Series, list[tuple[pa.Table, int]]] = {}
+        self._given: dict[Series, list[tuple[pa.Table, int] | CandlePart]] = {}
         self._layouts: dict[str, str] = {}
         self._past: defaultdict[Series, deque[_Commit]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
         self._closed = False
@@ -80,6 +85,12 @@ class Changes:
         elif kind == "instruments":
             for instrument in rows["instrument"].to_pylist():
                 self._lower((instrument, _WHOLE), ALL)
+
+    def note_candles(self, part: CandlePart) -> None:
+        """Note candles that are added."""
+        series = (part.instrument, part.timeframe)
+        self._lower(series, int(part.candles["open_time"].min()))
+        self._given.setdefault(series, []).append(part)
 
     def note_deleted(self, kind: str, instrument: str, *, start: int | None = None) -> None:
         """Note that rows of an instrument from ``start`` on are removed."""
@@ -126,7 +137,7 @@ class Changes:
         commits = [one for one in past if after < one.number <= upto]
         if not commits or _forgotten(past, after) or not all(one.rows for one in commits):
             return None
-        return pa.concat_tables([table.slice(place, 1) for one in commits for table, place in one.rows])
+        return pa.concat_tables([_table(rows) for one in commits for rows in one.rows])
 
     def _from(self, mark: int, series: Series) -> int:
         past = self._remembered(series)
@@ -142,8 +153,15 @@ class Changes:
 
 
 def _kept(rows: Rows) -> Rows:
-    """Return rows that are remembered, none where the tables they are from are too large for that."""
-    return rows if all(len(table) <= _MOST_GIVEN for table, _ in rows) else ()
+    """Return rows that are remembered, none where what they are from is too large for that."""
+    return rows if all(len(one if isinstance(one, CandlePart) else one[0]) <= _MOST_GIVEN for one in rows) else ()
+
+
+def _table(rows: tuple[pa.Table, int] | CandlePart) -> pa.Table:
+    if isinstance(rows, CandlePart):
+        return conform(KINDS["candles"], from_parts("candles", [rows]))
+    table, place = rows
+    return table.slice(place, 1)
 
 
 def _forgotten(past: Sequence[_Commit], mark: int) -> bool:

@@ -21,6 +21,7 @@ from tapeline.errors import (
 
 _LOCK = re.compile(r"Conflicting lock is held in (?P<program>.*?) ?\(PID (?P<pid>\d+)\)")
 _FOREIGN = "not a valid DuckDB database file"
+_CLOSED = "Connection already closed"
 _VERSION = re.compile(r"database file with version number|newer version of DuckDB|storage version", re.IGNORECASE)
 _CORRUPT = re.compile(r"corrupt|checksum|failed to deserialize|unexpected end of (file|buffer)", re.IGNORECASE)
 _FULL = re.compile(r"no space left|disk quota|file too large|could not write all bytes", re.IGNORECASE)
@@ -68,6 +69,8 @@ def translate(where: str, error: duckdb.Error) -> TapelineError:
     if _FOREIGN in text:
         step = "give the path of a Tapeline database, or of a new file"
         return UnreadableFile(where, "is not a database", expected="a DuckDB file", was="other content", next_step=step)
+    if _CLOSED in text:
+        return StoreUnavailable(where, "is not open now", next_step="its owner opens it again: ask again in a moment")
     if _VERSION.search(text):
         expected = f"one that DuckDB {duckdb.__version__} reads"
         return SchemaMismatch(where, "is of another DuckDB", expected=expected, was=text, next_step="update duckdb")

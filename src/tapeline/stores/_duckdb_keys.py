@@ -6,7 +6,7 @@ one that reaches back is compared, with the stored rows between its ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -104,11 +104,10 @@ class Hashed:
         self._connection = connection
         self._newest: dict[str, dict[str, int]] = {}
 
-    def advance(self, kind: Kind, rows: pa.Table) -> bool:
-        """Take note of rows that are to be stored; return whether all are later than what their instruments have."""
+    def advance(self, kind: Kind, pairs: Sequence[tuple[str, int]]) -> bool:
+        """Take note of `instants` of rows to be stored; return whether all are later than those stored."""
         assert kind.time is not None
         newest = self._of(kind.name, columns_of(kind.name)[kind.time].stored)
-        pairs = list(zip(rows["instrument"].to_pylist(), rows[kind.time].to_pylist(), strict=True))
         later = all(at > newest.get(name, at - 1) for name, at in pairs)
         for name, at in pairs:
             newest[name] = max(at, newest.get(name, at))
@@ -119,6 +118,12 @@ class Hashed:
             text = f"SELECT instrument, max({time}) FROM {kind} GROUP BY instrument"
             self._newest[kind] = dict(self._connection.execute(text).fetchall())
         return self._newest[kind]
+
+
+def instants(kind: Kind, rows: pa.Table) -> list[tuple[str, int]]:
+    """Return the instrument and the time (ns UTC) of each row of a kind that has both."""
+    assert kind.time is not None
+    return list(zip(rows["instrument"].to_pylist(), rows[kind.time].to_pylist(), strict=True))
 
 
 def distinct(kind: Kind, rows: pa.Table, *, last: bool) -> tuple[pa.Table, Spans]:

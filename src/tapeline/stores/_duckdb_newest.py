@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from tapeline.stores._conform import SCANNED, conform, kind_named, one_per_key
-from tapeline.stores._duckdb_keys import Hashed, Keys, Spans, distinct
-from tapeline.stores.base import KINDS
-from tapeline.types import Frame
+from tapeline.stores._duckdb_keys import Hashed, Keys, Spans, distinct, instants
+from tapeline.stores.base import KINDS, Kind
+from tapeline.stores.parts import Part, PredictionPart, series_of
 
 
 class Newest:
@@ -30,7 +30,7 @@ class Newest:
             if name in SCANNED:
                 self._keys.reach(name, (), 0)
             elif kind.hashed:
-                self._hashed.advance(kind, kind.schema.empty_table())
+                self._hashed.advance(kind, ())
 
     def rows(self, kind: str, rows: pa.Table) -> pa.Table | None:
         """Return rows as `DuckDBStore.write` takes them, one for each key, if all are new; None if some may not be."""
@@ -44,16 +44,20 @@ class Newest:
                 return None
             self._keys.advance(known, spans)
             return fresh
-        if known.hashed and self._hashed.advance(known, given):
+        if known.hashed and self._hashed.advance(known, instants(known, given)):
             return one_per_key(known, given, last=False)
         return None
 
-    def frames(self, frames: Sequence[Frame]) -> bool:
-        """Say whether trades (no frame is empty) are all new; False if some may not be."""
-        for frame in frames:
-            ids = frame.trade_id
-            spans: Spans = [((frame.instrument,), int(ids[0]), int(ids[-1]))]
-            if (len(ids) > 1 and not (ids[1:] > ids[:-1]).all()) or self._keys.reach_back(KINDS["trades"], spans):
-                return False
-            self._keys.advance(KINDS["trades"], spans)
+    def parts(self, kind: str, parts: Sequence[Part]) -> bool:
+        """Say whether the rows of parts (none is empty) are all new; False if some may not be."""
+        return all(self._advance(KINDS[kind], part) for part in parts)
+
+    def _advance(self, kind: Kind, part: Part) -> bool:
+        if isinstance(part, PredictionPart):
+            return self._hashed.advance(kind, [(one.instrument, one.as_of) for one in part.predictions])
+        series, numbers = series_of(part)
+        spans: Spans = [(series, int(numbers[0]), int(numbers[-1]))]
+        if (len(numbers) > 1 and not (numbers[1:] > numbers[:-1]).all()) or self._keys.reach_back(kind, spans):
+            return False
+        self._keys.advance(kind, spans)
         return True

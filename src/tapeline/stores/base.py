@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from tapeline.types import Frame
+from tapeline.stores.parts import Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,8 +293,11 @@ class Store(Protocol):
 
 
 @runtime_checkable
-class TakesFrames(Protocol):
-    """A store that takes trades as they come, and makes rows of them when there is time for it."""
+class TakesParts(Protocol):
+    """A store that takes what folds give as it comes, and makes rows of it when there is time for it.
 
-    def append_frames(self, frames: Sequence[Frame]) -> None:
-        """Add trades, each frame of one instrument and none empty, as `Store.append` would."""
+    Its transactions cost little: what somebody waits for need not share one with anything else.
+    """
+
+    def append_parts(self, kind: str, parts: Sequence[Part]) -> None:
+        """Add parts (at least one), all of the kind's own type and none empty, as `Store.append` would their rows."""

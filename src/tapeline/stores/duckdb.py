@@ -27,7 +27,7 @@ from tapeline.stores._conform import SCANNED, Question, conform, kind_named, one
 from tapeline.stores._duckdb_changes import Changes
 from tapeline.stores._duckdb_checkpoints import Checkpoints
 from tapeline.stores._duckdb_errors import translated
-from tapeline.stores._duckdb_keys import Hashed, Keys, Spans, distinct
+from tapeline.stores._duckdb_keys import Hashed, Keys, Spans, distinct, instants
 from tapeline.stores._duckdb_last import Where, stretches
 from tapeline.stores._duckdb_newest import Newest
 from tapeline.stores._duckdb_schema import quoted
@@ -177,7 +177,7 @@ class DuckDBStore:
         with self._writing(), translated(self._where):
             self.changes.note(kind, given)
             if kind not in SCANNED:
-                later = known.hashed and self._hashed.advance(known, given)
+                later = known.hashed and self._hashed.advance(known, instants(known, given))
                 verb = "INSERT" if later else "INSERT OR IGNORE"
                 return self._insert(known, one_per_key(known, given, last=False), verb)
             fresh, spans = distinct(known, given, last=False)
@@ -193,7 +193,7 @@ class DuckDBStore:
             self.changes.note(kind, given)
             if kind not in SCANNED:
                 if known.hashed:
-                    self._hashed.advance(known, given)
+                    self._hashed.advance(known, instants(known, given))
                 self._replace(known, given)
                 return
             fresh, spans = distinct(known, given, last=True)

@@ -17,13 +17,13 @@ import pyarrow as pa
 
 from tapeline.errors import BrokenInvariant, StoreError
 from tapeline.stores._commit_log import Change, CommitLog, Verb, remove
-from tapeline.stores._conform import conform, kind_named
+from tapeline.stores._conform import conform, kind_named, one_per_key
 from tapeline.stores._disk import on_disk
 from tapeline.stores._duckdb_errors import translated
 from tapeline.stores.base import KINDS, Size
 from tapeline.stores.duckdb import DuckDBStore
-from tapeline.stores.rows import from_frames, joined
-from tapeline.types import Frame
+from tapeline.stores.parts import CandlePart, Part
+from tapeline.stores.rows import from_parts, joined
 
 if TYPE_CHECKING:
     from tapeline.stores._duckdb_reader import Reader
@@ -101,13 +101,13 @@ class LoggedStore:
                 return len(new)
             return self._directly().append(kind, rows)
 
-    def append_frames(self, frames: Sequence[Frame]) -> None:
-        """Add trades, each frame of one instrument and none empty, as `append` would; rows are made of them later."""
+    def append_parts(self, kind: str, parts: Sequence[Part]) -> None:
+        """Add parts (at least one), none empty, as `append` would their rows, which are made later."""
         with self._writing():
-            if self._pending is not None and self._store.newest.frames(frames):
-                self._pending += [Change("append", "trades", frame) for frame in frames]
+            if self._pending is not None and self._store.newest.parts(kind, parts):
+                self._pending += [Change("append", kind, part) for part in parts]
             else:
-                self._directly().append("trades", from_frames(frames))
+                self._directly().append(kind, from_parts(kind, parts))
 
     def upsert(self, kind: str, rows: pa.Table) -> None:
         """Add rows, replacing those whose key is stored. Within ``rows`` the last row of a key wins."""
@@ -268,6 +268,8 @@ class LoggedStore:
         for change in changes:
             if isinstance(change.rows, pa.Table):
                 self.changes.note(change.kind, change.rows)
+            elif isinstance(change.rows, CandlePart):
+                self.changes.note_candles(change.rows)
         try:
             with self._adding, self._on_disk():
                 self._log.add(changes)
@@ -298,9 +300,10 @@ def _joined(changes: Sequence[Change]) -> list[tuple[Verb, str, pa.Table]]:
     return [(verb, kind, _table(kind, [one.rows for one in found])) for (verb, kind, _), found in groups]
 
 
-def _table(kind: str, parts: Sequence[pa.Table | Frame]) -> pa.Table:
-    """Return parts that are all of one type as one table."""
-    frames = [part for part in parts if isinstance(part, Frame)]
-    if frames:
-        return conform(kind_named(kind), from_frames(frames))
-    return joined(parts)
+def _table(kind: str, parts: Sequence[pa.Table | Part]) -> pa.Table:
+    """Return tables, or parts, as one table with one row a key."""
+    if isinstance(parts[0], pa.Table):
+        return joined(parts)
+    known = kind_named(kind)
+    made = conform(known, from_parts(kind, parts))
+    return one_per_key(known, made, last=False) if known.hashed else made

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from tapeline.features import FeatureRows
 from tapeline.stores.base import KINDS
+from tapeline.stores.parts import OURS, CandlePart, FeaturePart
 from tapeline.types import CANDLE, Answer, DeadLetter, Decision, DecisionKind, Float, Frame, Prediction, Records
 
 
@@ -26,8 +27,7 @@ def from_frame(frame: Frame, **more: str) -> pa.Table:
     return pa.Table.from_arrays([_same(frame.instrument, len(frame)), *frame.columns(), *texts], schema=schema)
 
 
-def from_frames(frames: Sequence[Frame]) -> pa.Table:
-    """Return trades of several instruments (at least one frame) as one table of the kind ``trades``."""
+def _from_frames(frames: Sequence[Frame]) -> pa.Table:
     if len(frames) == 1:
         return from_frame(frames[0])
     names = _each([frame.instrument for frame in frames], [len(frame) for frame in frames])
@@ -46,18 +46,24 @@ def to_frame(instrument: str, table: pa.Table) -> Frame:
     return Frame(instrument, *(_numpy(table, name) for name in names))
 
 
-def from_candles(instrument: str, timeframe: str, candles: Records, *, source: str = "trades") -> pa.Table:
+def from_parts(kind: str, parts: Sequence[Any]) -> pa.Table:
+    """Return parts (at least one), all of the kind's own type, as one table."""
+    if kind == "predictions":
+        return from_predictions([one for part in parts for one in part.predictions])
+    table: pa.Table = _FROM_PARTS[kind](parts)
+    return table
+
+
+def from_candles(instrument: str, timeframe: str, candles: Records, *, source: str = OURS) -> pa.Table:
     """Return candles as a table; ``source`` is ``trades`` (our own) or ``imported``."""
-    return from_candle_parts([(instrument, timeframe, candles)], source=source)
+    return _from_candle_parts([CandlePart(instrument, timeframe, candles)], source=source)
 
 
-def from_candle_parts(parts: Sequence[tuple[str, str, Records]], *, source: str = "trades") -> pa.Table:
-    """Return candles of several instruments and timeframes (at least one part) as one table."""
-    lengths = [len(candles) for _, _, candles in parts]
-    columns = [_each([instrument for instrument, _, _ in parts], lengths)]
-    columns.append(_each([timeframe for _, timeframe, _ in parts], lengths))
+def _from_candle_parts(parts: Sequence[CandlePart], *, source: str = OURS) -> pa.Table:
+    lengths = [len(part) for part in parts]
+    columns = [_each([part.instrument for part in parts], lengths), _each([part.timeframe for part in parts], lengths)]
     for name in CANDLE.names or ():
-        values = np.concatenate([candles[name] for _, _, candles in parts])
+        values = np.concatenate([part.candles[name] for part in parts])
         columns.append(_nullable(values) if values.dtype.kind == "f" else pa.array(values))
     return pa.Table.from_arrays([*columns, _same(source, sum(lengths))], schema=KINDS["candles"].schema)
 
@@ -71,16 +77,15 @@ def to_candles(table: pa.Table) -> Records:
 
 
 def from_features(
-    instrument: str, timeframe: str, feature_set: str, version: str, rows: FeatureRows, *, source: str = "trades"
+    instrument: str, timeframe: str, feature_set: str, version: str, rows: FeatureRows, *, source: str = OURS
 ) -> pa.Table:
     """Return feature rows as a table with the values of each row as one list."""
-    return from_feature_parts([(instrument, timeframe, feature_set, version, rows)], source=source)
+    return _from_feature_parts([FeaturePart(instrument, timeframe, feature_set, version, rows)], source=source)
 
 
-def from_feature_parts(parts: Sequence[tuple[str, str, str, str, FeatureRows]], *, source: str = "trades") -> pa.Table:
-    """Return feature rows of several instruments, timeframes and sets (at least one part) as one table."""
-    *texts, made = zip(*parts, strict=True)
-    lengths = [len(rows.as_of) for rows in made]
+def _from_feature_parts(parts: Sequence[FeaturePart], *, source: str = OURS) -> pa.Table:
+    texts = zip(*((one.instrument, one.timeframe, one.feature_set, one.version) for one in parts), strict=True)
+    made, lengths = [one.rows for one in parts], [len(one) for one in parts]
     widths = np.repeat([rows.values.shape[1] for rows in made], lengths)
     values = _nullable(np.concatenate([rows.values.reshape(-1) for rows in made]))
     offsets = pa.array(np.concatenate(([0], np.cumsum(widths))).astype(np.int32))
@@ -191,3 +196,10 @@ def _nullable(values: Float) -> pa.Array:
 def _numpy(table: pa.Table, name: str) -> np.ndarray[Any, Any]:
     column: np.ndarray[Any, Any] = table.column(name).to_numpy()
     return column
+
+
+_FROM_PARTS: Mapping[str, Callable[[Any], pa.Table]] = {
+    "trades": _from_frames,
+    "candles": _from_candle_parts,
+    "features": _from_feature_parts,
+}
