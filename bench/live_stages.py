@@ -135,7 +135,7 @@ class Live:
         """Commit and publish; return whether candles were closed."""
         with self.stages.stage("commit: the rest"):
             self.keeper.commit([Taken(one, self.now - START) for one in deliveries])
-        made, self.keeper.made = self.keeper.made, []
+        made = self.keeper.telling.take()
         with self.stages.stage("publish"):
             for one in made:
                 self.hub.publish(one)

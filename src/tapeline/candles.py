@@ -315,7 +315,8 @@ class CandleFold:
         """Return the candles each timeframe closes, and which trades came too late for one of them."""
         late = np.zeros(len(frame), np.bool_)
         columns = (frame.trade_id, frame.ts_event, frame.price, frame.qty, frame.side, frame.count)
-        if 0 < len(frame) <= _BLOCK and _add_running(self._grids, columns, self._price[0], self._squares):
+        runs_on = self.next_close is not None and 0 < len(frame) <= _BLOCK and frame.ts_event[-1] < self.next_close
+        if runs_on and _add_running(self._grids, columns, self._price[0], self._squares):
             self._price[0] = frame.price[-1]
             return list(self._none), late
         closed: list[list[Records]] = [[] for _ in self.timeframes]
@@ -396,12 +397,14 @@ class CandleFold:
 
 def _in_order(parts: list[Records]) -> Records:
     """Join the candles of a timeframe's grids in the order in which they close."""
+    if len(parts) == 1:
+        return parts[0]
     joined = np.empty(sum(map(len, parts)), CANDLE)
     at = 0
     for part in parts:  # np.concatenate would work out the common type of each pair of records anew
         joined[at : at + len(part)] = part
         at += len(part)
-    return joined[np.argsort(joined["close_time"], kind="stable")] if len(parts) > 1 else joined
+    return joined[np.argsort(joined["close_time"], kind="stable")]
 
 
 def chained(records: Records) -> Records:

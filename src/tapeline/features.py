@@ -263,11 +263,12 @@ class FeatureFold:
         Args:
             candles: n records of `CANDLE`, in order of time; one marked ``restart`` begins from nothing.
         """
-        candles = np.require(candles, CANDLE, ("C", "A", "W"))  # another memory layout would compile another kernel
+        if candles.dtype is not CANDLE or not candles.flags.carray:  # it would compile another kernel
+            candles = np.require(candles, CANDLE, ("C", "A", "W"))
         n = len(candles)
         values = np.empty((n, len(self.features.columns)))
         complete = np.empty(n, np.bool_)
-        starts = [0, *(np.flatnonzero(candles["restart"]) if n else [])]
+        starts = [0, *(np.flatnonzero(candles["restart"]) if n > 1 else [])]
         for begin, end in zip(starts, [*starts[1:], n], strict=True):
             if begin < n and candles["restart"][begin]:
                 self._reset()

@@ -142,16 +142,17 @@ class Predictor:
             model of the return looks back and the rows do not.
         """
         said = self.says(rows, as_of=as_of, complete=complete, skip=skip)
-        nothing = np.full(len(rows), math.nan)
-        values, up = said.get("return", nothing), said.get("direction", nothing).tolist()
-        seen = Stretch(rows, as_of, np.ones(len(rows), np.bool_) if complete is None else complete)
+        n = len(rows)
+        values = said["return"] if "return" in said else np.full(n, math.nan)
+        up = said["direction"].tolist() if "direction" in said else [math.nan] * n
+        seen = Stretch(rows, as_of, np.ones(n, np.bool_) if complete is None else complete)
         ends = self._ends(seen, close, values, skip, interval).tolist()
-        instants = np.broadcast_to(np.asarray(made_at, np.int64), len(rows))
-        made: list[Prediction | None] = [None] * len(rows)
-        for row in np.flatnonzero(~np.isnan(values)).tolist():
-            when = (int(as_of[row]), int(instants[row]))
-            told = (float(values[row]), *ends[row - skip], up[row])
-            made[row] = self._prediction(rows[row], when, float(close[row]), told)
+        instants = [made_at] * n if isinstance(made_at, int) else made_at.tolist()
+        made: list[Prediction | None] = [None] * n
+        for row, value in enumerate(values.tolist()):
+            if not math.isnan(value):
+                when, told = (int(as_of[row]), instants[row]), (value, *ends[row - skip], up[row])
+                made[row] = self._prediction(rows[row], when, float(close[row]), told)
         return made[skip:]
 
     def said(
@@ -184,7 +185,9 @@ class Predictor:
         ours = self.artifact
         unit = units(seen.inputs, self.columns, ours.floor)
         if interval is None:
-            return np.column_stack((values + ours.low * unit, values + ours.high * unit))[skip:]
+            ends = np.empty((len(values), 2))
+            ends[:, 0], ends[:, 1] = values + ours.low * unit, values + ours.high * unit
+            return ends[skip:]
         return interval.follow(seen.since(skip), close[skip:], values[skip:], unit[skip:])
 
     def answer_rows(

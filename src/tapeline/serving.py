@@ -106,7 +106,10 @@ class Champion:
         """Return the next rows with those remembered before them, their closes, and how many stand before."""
         inputs, columns = self.features.inputs(made.values, close)
         self.predictor.check(self.features.name, self.features.version, columns)
-        before, new = self.recent.stretch, Stretch(inputs, made.as_of, made.complete)
+        new = Stretch(inputs, made.as_of, made.complete)
+        if not self.recent.size:
+            return new, close, 0
+        before = self.recent.stretch
         self.recent.push(new)
         skip = len(before)
         return new.after(before), np.concatenate((np.full(skip, np.nan), close)), skip

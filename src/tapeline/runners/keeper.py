@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-from tapeline import wire
 from tapeline.clock import Clock, parse_duration
 from tapeline.config import Settings
 from tapeline.errors import StoreError, StoreUnavailable, UsageError
@@ -18,18 +17,18 @@ from tapeline.hub import Committed
 from tapeline.ingest.base import Delivery, Missing, Source, Standing
 from tapeline.intervals import overlaps
 from tapeline.lane import Lane, Span
-from tapeline.ledger import Admission
 from tapeline.pipeline import Outputs
 from tapeline.recorder import Recorder
 from tapeline.refold import refold
 from tapeline.registry import Entry, Registry
 from tapeline.runners.champions import absent_models, due_models
 from tapeline.runners.standing import standing_of
+from tapeline.runners.telling import Telling
 from tapeline.runners.watch import Batch, Facts, Mail, Taken, VenueTime, Watch, mail_of
 from tapeline.serving import champion_loader
 from tapeline.stores import rows
 from tapeline.stores.base import Store, TakesParts
-from tapeline.types import Counters, Decision, DecisionKind, Frame, GapStatus, Records, Timeframe, venue_of
+from tapeline.types import Counters, Decision, DecisionKind, Frame, Timeframe, venue_of
 
 Answer = TypeVar("Answer")
 GapRows = list[dict[str, Any]]
@@ -38,8 +37,6 @@ SAVE_AT_ONCE = 8
 """States that one commit stores at most: each is some 100 KB."""
 GIVE_UP_AT_ONCE = 64
 """Gaps that one transaction gives up: each by itself would store all others with it."""
-SHOW_EVERY = 200_000_000
-"""Running candles of an instrument are published at most once in so many ns."""
 
 
 class Keeper:
@@ -65,8 +62,7 @@ class Keeper:
         joins: bool = False,
         ending: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.made: list[Committed] = []
-        self.facts: dict[str, Facts] = {}
+        self.telling = Telling(timer)
         self.refused: dict[str, str] = {}
         self._open_store = open_store
         self._settings = settings
@@ -85,6 +81,16 @@ class Keeper:
         self._grace = parse_duration(settings.quiet_grace)
         self._save_every = parse_duration(settings.state_interval)
         self._step = min(Timeframe.parse(name).step for name in settings.timeframes)
+
+    @property
+    def made(self) -> list[Committed]:
+        """Return what was committed and waits to be published."""
+        return self.telling.made
+
+    @property
+    def facts(self) -> dict[str, Facts]:
+        """Return the facts of each instrument."""
+        return self.telling.facts
 
     @property
     def recorder(self) -> Recorder:
@@ -162,7 +168,8 @@ class Keeper:
         """Say whether live trades reach the end of a candle."""
         lane = self._lanes.get(mail.instrument)
         due = lane.pipeline.next_close if lane else None
-        return due is not None and not mail.healing and int(mail.frames[-1].ts_event[-1]) >= due
+        newest = mail.frames[-1].ts_event[-1:]
+        return due is not None and not mail.healing and bool((newest >= due).any())
 
     def keep(self, batch: Batch) -> None:
         """Commit a batch.
@@ -205,15 +212,15 @@ class Keeper:
             if lane.stale:
                 self._refold(lane, ending=self._ending)
             self._watches.setdefault(name, Watch()).adopted = False
-            self._count_gaps(lane)
+            self.telling.count_gaps(lane)
             self._lanes[name] = lane
             self._lost.discard(name)
             self._adopt(lane)
-            self.facts[name].warmup = lane.pipeline.warmup
+            self.telling.facts_of(lane).warmup = lane.pipeline.warmup
         return lane
 
     def _refold(self, lane: Lane, *, ending: Callable[[], bool] = lambda: False) -> None:
-        facts = self.facts.setdefault(lane.tape.instrument, Facts())
+        facts = self.telling.facts_of(lane)
         steps, done = refold(self.recorder, lane), 0
         while not ending() and (count := next(steps, None)) is not None:
             done += count
@@ -228,7 +235,7 @@ class Keeper:
         if watch.adopted or lane.stale or lane.pipeline.ledger.moment is None:
             return
         watch.adopted = True
-        facts = self.facts.setdefault(lane.tape.instrument, Facts())
+        facts = self.telling.facts_of(lane)
         due = due_models(self.recorder.store, lane, self._entries(lane.tape.instrument))
         if due.decisions:
             with self._transaction() as recorder:
@@ -276,50 +283,7 @@ class Keeper:
         return self._times.setdefault(instrument.rpartition(".")[2], VenueTime())
 
     def _tell(self, lane: Lane, outputs: Outputs, gaps: GapRows | None) -> None:
-        """Put what was committed of a lane where it is published from."""
-        name, counts = lane.tape.instrument, lane.counters.counts
-        self._count(lane, outputs)
-        closed = bool(outputs.candles)
-        self._watch(lane).unshown |= closed
-        if gaps is not None:
-            self._count_gaps(lane)
-        self.made.append(
-            Committed(
-                name,
-                outputs,
-                sets={features.name: features for features in lane.pipeline.layout.sets},
-                running=None if closed else self._running(lane),  # what follows from a candle is waited for
-                gaps=None if gaps is None else wire.gaps(wire.newest_gaps(gaps)),
-                late=counts.get("late", 0),
-                dead=counts.get("conflicts", 0) + counts.get("quarantined", 0),
-                duplicates=counts.get("duplicates", 0),
-                stored=self._stored,
-            )
-        )
-
-    def _count(self, lane: Lane, outputs: Outputs) -> None:
-        facts = self.facts.setdefault(lane.tape.instrument, Facts())
-        facts.pending = lane.pipeline.ledger.pending
-        for what, number in lane.counters.items():
-            facts.totals.add(what, number)
-        if outputs.candles:
-            facts.warmup = lane.pipeline.warmup
-        if len(outputs.admission.accepted):
-            facts.saw(outputs.admission.accepted)
-
-    def _count_gaps(self, lane: Lane) -> None:
-        statuses = list(lane.gaps.values())
-        counts = {status.value: statuses.count(status) for status in GapStatus} | {"healed": len(lane.healed)}
-        self.facts.setdefault(lane.tape.instrument, Facts()).gaps = counts
-
-    def _running(self, lane: Lane) -> dict[str, Records] | None:
-        """Return the running candles, unless they were shown a moment ago."""
-        watch, at = self._watch(lane), self._timer()
-        watch.unshown = at - watch.shown < SHOW_EVERY
-        if watch.unshown:
-            return None
-        watch.shown = at
-        return lane.pipeline.running()
+        self.telling.tell(lane, outputs, gaps, stored=self._stored)
 
     def _relieve(self, lane: Lane) -> None:
         """Keep what waits behind gaps bounded."""
@@ -392,7 +356,7 @@ class Keeper:
             for lane, outputs in given:
                 self._tell(lane, outputs, None)
         for lane in self._lanes.values():
-            self._show(lane)
+            self.telling.show(lane)
 
     def _silence(self, lane: Lane) -> Decision | None:
         """Return the decision that closes what a quiet market has left open, None where there is nothing to close."""
@@ -405,16 +369,6 @@ class Keeper:
         if due > until or (lane.tape.contiguous and ledger.pending):
             return None
         return Decision(name, DecisionKind.CLOCK, position, until)
-
-    def _show(self, lane: Lane) -> None:
-        """Publish running candles that moved since they were shown."""
-        if self._watch(lane).unshown and (running := self._running(lane)):
-            nothing = Frame.empty(lane.tape.instrument)
-            self.made.append(
-                Committed(
-                    lane.tape.instrument, Outputs(Admission([], nothing, nothing, nothing), nothing), running=running
-                )
-            )
 
     def change(self, function: Callable[[Store], Answer]) -> Answer:
         """Change the registry in a transaction, and let the champions that follow from it answer.

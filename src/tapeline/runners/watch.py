@@ -66,16 +66,12 @@ class Watch:
 
     Attributes:
         heard: up to when (ns of the timer) we would know of a trade: only there is silence a quiet market.
-        shown: when its running candles were published last (ns of the timer).
-        unshown: whether they moved since.
         saved: when its state was stored last (ns of the timer).
         unsaved: whether it moved since.
         adopted: whether its models were put in.
     """
 
     heard: int | None = None
-    shown: int = 0
-    unshown: bool = False
     saved: int = 0
     unsaved: bool = False
     adopted: bool = False

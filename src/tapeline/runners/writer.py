@@ -345,8 +345,7 @@ class Writer:
     def _back(self, function: Callable[..., None], *arguments: Any) -> None:
         """Call a function in the loop, after what was published before."""
         assert self._loop is not None
-        made, self.keeper.made = self.keeper.made, []
-        self._loop.call_soon_threadsafe(self._show_and, made, function, *arguments)
+        self._loop.call_soon_threadsafe(self._show_and, self.keeper.telling.take(), function, *arguments)
 
     # What follows runs in the loop.
 
