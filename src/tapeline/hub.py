@@ -119,7 +119,20 @@ class Hub:
         name, outputs = committed.instrument, committed.outputs
         self._count(committed)
         self._publish_trades(name, [outputs.admission.accepted])
-        self._publish_trades(name, outputs.behind, late=True)
+        if outputs.behind:
+            self._publish_trades(name, outputs.behind, late=True)
+        if outputs.candles or outputs.predictions or outputs.answers:
+            self._publish_closed(committed)
+        for timeframe, candles in (committed.running or {}).items():
+            rows_now = partial(wire.candles, name, timeframe, candles, closed=False)
+            self._send("running", name, timeframe, rows_now, rows_now)
+        if committed.gaps is not None:
+            held = list(committed.gaps)
+            self._send("gaps", name, "", lambda: held, lambda: held)
+
+    def _publish_closed(self, committed: Committed) -> None:
+        """Tell candles, and what follows from them."""
+        name, outputs = committed.instrument, committed.outputs
         for timeframe, candles in outputs.candles.items():
             newest = partial(wire.candles, name, timeframe, candles[-1:])
             self._send("candles", name, timeframe, partial(wire.candles, name, timeframe, candles), newest)
@@ -131,12 +144,6 @@ class Hub:
         self._publish_answers(name, outputs.answers)
         for timeframe, candles in outputs.candles.items():
             self._publish_outcomes(name, timeframe, candles)
-        for timeframe, candles in (committed.running or {}).items():
-            rows_now = partial(wire.candles, name, timeframe, candles, closed=False)
-            self._send("running", name, timeframe, rows_now, rows_now)
-        if committed.gaps is not None:
-            held = list(committed.gaps)
-            self._send("gaps", name, "", lambda: held, lambda: held)
 
     def set_status(self, status: dict[str, Any]) -> None:
         """Tell how the process is; called about once a second."""
