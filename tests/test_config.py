@@ -44,6 +44,12 @@ def test_a_length_of_time_without_a_unit_is_refused(folder: Path) -> None:
         load_settings()
 
 
+def test_a_secret_that_cannot_be_used_is_not_told(folder: Path) -> None:
+    (folder / "tapeline.toml").write_text("token = 12345\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"settings token: cannot be used: expected a valid string, was \*+$"):
+        load_settings()
+
+
 def test_a_named_file_that_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAPELINE_CONFIG", "nowhere.toml")
     with pytest.raises(UsageError, match=r"TAPELINE_CONFIG: names no file: expected a TOML file, was 'nowhere.toml'"):

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapeline.clock import SECOND
@@ -93,6 +93,35 @@ def test_memory_grows_with_holes_only() -> None:
     for first in range(1, 100_001, 1000):
         book.admit(trades(list(range(first, first + 1000))))
     assert len(book.snapshot()) < 200
+
+
+def test_what_waits_need_not_be_part_of_a_state() -> None:
+    book = ledger()
+    book.admit(trades([1, 2, *range(5, 10_000)]))
+    assert len(book.snapshot(waiting=False)) < 200 < len(book.snapshot())
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.permutations(list(range(40))), st.integers(1, 9), st.integers(0, 39), st.booleans())
+def test_a_state_without_what_waits_goes_on_with_the_tape(
+    order: list[int], size: int, given_up: int, contiguous: bool
+) -> None:
+    """What is on the tape and not behind the state is admitted again, as a restart does."""
+    book, tape = ledger(contiguous=contiguous), Frame.empty(NAME)
+    for at in range(0, len(order), size):
+        tape = Frame.concat([tape, book.admit(trades(order[at : at + size])).accepted])
+        if contiguous and at <= given_up < at + size:
+            for hole in book.awaited()[:1]:
+                book.give_up(*hole)
+        again = ledger(contiguous=contiguous)
+        again.restore(book.snapshot(waiting=False))
+        position = book.position
+        assert position is not None
+        keys = tape.trade_id if contiguous else tape.ts_event
+        left = tape.take(keys > position[1 if contiguous else 0])
+        admission = again.admit(left.take(np.lexsort((left.trade_id, left.ts_event))))
+        assert released(admission) == []
+        assert again.snapshot() == book.snapshot()
 
 
 ids = st.permutations(list(range(100, 140)))

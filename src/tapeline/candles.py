@@ -16,7 +16,7 @@ from numba import njit
 
 from tapeline.clock import DAY
 from tapeline.errors import SnapshotMismatch
-from tapeline.types import CANDLE, Bool, Frame, Records, Timeframe
+from tapeline.types import CANDLE, Bool, Float, Frame, Records, Timeframe
 
 MAX_QUIET = 7 * DAY
 """A silence longer than this is not filled with empty candles: the grid begins anew after it."""
@@ -54,6 +54,8 @@ GRID_STATE = np.dtype(
 _BATCH = 4096
 _BLOCK = 1 << 16
 """Rows folded at once: few enough that all grids find them in the cache of the processor."""
+_FEW = 1024
+"""A live frame has fewer trades: each instrument keeps room for these alone."""
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -307,7 +309,7 @@ class CandleFold:
         self._owners = [grid[0] for grid in grids]
         self._price = np.full(1, np.nan)
         self._out = np.zeros(_BATCH, CANDLE)
-        self._squares = np.empty(_BLOCK)
+        self._squares = np.empty(_FEW)
         self._none: list[Records] = [np.empty(0, CANDLE) for _ in self.timeframes]
         self.next_close: int | None = None
 
@@ -315,20 +317,21 @@ class CandleFold:
         """Return the candles each timeframe closes, and which trades came too late for one of them."""
         late = np.zeros(len(frame), np.bool_)
         columns = (frame.trade_id, frame.ts_event, frame.price, frame.qty, frame.side, frame.count)
-        runs_on = self.next_close is not None and 0 < len(frame) <= _BLOCK and frame.ts_event[-1] < self.next_close
+        runs_on = self.next_close is not None and 0 < len(frame) <= _FEW and frame.ts_event[-1] < self.next_close
         if runs_on and _add_running(self._grids, columns, self._price[0], self._squares):
             self._price[0] = frame.price[-1]
             return list(self._none), late
         closed: list[list[Records]] = [[] for _ in self.timeframes]
+        squares = self._squares if len(frame) <= _FEW else np.empty(min(len(frame), _BLOCK))
         for start in range(0, len(frame), _BLOCK):
             block = slice(start, start + _BLOCK)
-            self._feed_block(tuple(column[block] for column in columns), late[block], closed)
+            self._feed_block(tuple(column[block] for column in columns), squares, late[block], closed)
         self._look_ahead()
         return [_in_order(parts) for parts in closed], late
 
-    def _feed_block(self, columns: tuple[Any, ...], late: Bool, closed: list[list[Records]]) -> None:
+    def _feed_block(self, columns: tuple[Any, ...], squares: Float, late: Bool, closed: list[list[Records]]) -> None:
         trade_id, ts_event, price = columns[:3]
-        squares = self._squares[: len(price)]
+        squares = squares[: len(price)]
         _squared_returns(price, self._price[0], squares)
         self._price[0] = price[-1]
         ordered = _in_tape_order(ts_event, trade_id)

@@ -44,7 +44,7 @@ class Settings(BaseSettings):
         reorder_window: how long trades of venues without contiguous ids are held back for order.
         max_quiet: a silence longer than this is not filled with empty candles; the grid begins anew after it.
         max_ahead: a trade stamped further ahead of its receipt than this is quarantined.
-        max_pending: import gives a gap up when this many trades wait behind it.
+        max_pending: a gap is given up when this many trades wait behind it.
         flush_rows: rows of a recording that are read, folded and committed in one transaction.
         runs: folder of training runs.
         indicators: files or folders of your own indicators, separated as in PATH.
@@ -272,7 +272,9 @@ def load_settings(**flags: Any) -> Settings:
                 f"settings {key}", "is not known", expected=f"one of {', '.join(Settings.model_fields)}", was=key
             ) from error
         rule = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-        raise UsageError(f"settings {key}", "cannot be used", expected=rule, was=first["input"]) from error
+        secret = isinstance(Settings.model_fields[str(first["loc"][0])].default, SecretStr)
+        was = SecretStr("secret") if secret else first["input"]
+        raise UsageError(f"settings {key}", "cannot be used", expected=rule, was=was) from error
     for key in ("indicators", "sets", "models"):
         if paths := getattr(settings, key):
             os.environ[f"TAPELINE_{key.upper()}"] = paths

@@ -40,19 +40,24 @@ class Intervals:
         if len(runs) == 1:
             self.add_span(int(runs[0, 0]), int(runs[0, 1]))
         else:
-            self._spans = _merged(np.vstack([self._spans, runs]))
+            self._add(runs)
 
     def add_span(self, first: int, last: int) -> None:
         """Add the ids from first to last."""
         if len(self._spans) and self._spans[-1, 1] + 1 == first:
             self._spans[-1, 1] = last
         else:
-            self._spans = _merged(np.vstack([self._spans, np.array([[first, last]], np.int64)]))
+            self._add(np.array([[first, last]], np.int64))
 
     def add_spans(self, spans: Sequence[tuple[int, int]]) -> None:
         """Add the ids of many intervals, in any order, at once."""
         if spans:
-            self._spans = _merged(np.vstack([self._spans, np.array(spans, np.int64)]))
+            self._add(np.array(spans, np.int64))
+
+    def _add(self, runs: Int) -> None:
+        """Add intervals (at least one) in any order; what ends before all of them is not looked at."""
+        at = int(np.searchsorted(self._spans[:, 1], runs[:, 0].min() - 1))
+        self._spans = np.concatenate([self._spans[:at], _merged(np.vstack([self._spans[at:], runs]))])
 
     def end_of(self, value: int) -> int | None:
         """Return the last id of the interval that holds ``value``, None if none does."""
@@ -61,6 +66,15 @@ class Intervals:
         place = int(np.searchsorted(self._spans[:, 0], value, side="right")) - 1
         inside = place >= 0 and value <= self._spans[place, 1]
         return int(self._spans[place, 1]) if inside else None
+
+    def holding(self, ids: Sequence[int]) -> list[tuple[int, int]]:
+        """Return the intervals that hold members, in order."""
+        places = np.unique(np.searchsorted(self._spans[:, 0], np.array(ids, np.int64), side="right") - 1)
+        return [(first, last) for first, last in self._spans[places].tolist()]
+
+    def newest(self, count: int) -> list[tuple[int, int]]:
+        """Return the last intervals, at most ``count`` of them, in order."""
+        return [(first, last) for first, last in self._spans[-count:].tolist()]
 
     def spans(self) -> list[tuple[int, int]]:
         """Return the intervals, in order."""

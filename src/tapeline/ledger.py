@@ -242,10 +242,13 @@ class Ledger:
         self._pending = self._pending.take(slice(count, None))
         return [Run(released, False)] if count else []
 
-    def snapshot(self) -> bytes:
-        """Return the whole state."""
+    def snapshot(self, *, waiting: bool = True) -> bytes:
+        """Return the whole state, or that without the trades that wait: who has the tape can admit them again."""
         self._join()
         spans, void = self.seen.to_array(), self._void.to_array()
+        pending = self._pending if waiting else self._none
+        if not waiting:
+            spans = spans[spans[:, 0] < self.next_id]
         header = np.zeros(1, _HEADER)
         header[0] = (
             self.contiguous,
@@ -255,9 +258,9 @@ class Ledger:
             self.gap_ahead,
             len(spans),
             len(void),
-            self.pending,
+            len(pending),
         )
-        columns = b"".join(column.tobytes() for column in self._pending.columns())
+        columns = b"".join(column.tobytes() for column in pending.columns())
         return header.tobytes() + spans.tobytes() + void.tobytes() + columns
 
     def restore(self, snapshot: bytes) -> None:

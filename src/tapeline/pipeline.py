@@ -226,15 +226,25 @@ class Pipeline:
         ends = [int(grid["close_time"][0]) - steps[name] for name, grid in self.running().items() if len(grid)]
         return max(ends, default=0)
 
-    def snapshot(self) -> bytes:
-        """Return the whole state, with the layout it belongs to."""
-        parts = [json.dumps(self.layout.describe()).encode(), *self._sections()]
+    def snapshot(self, *, waiting: bool = True) -> bytes:
+        """Return the whole state, with the layout it belongs to.
+
+        Without the trades that are ``waiting`` it is small whatever waits behind a gap: `tapeline.tape.resume` feeds
+        them again.
+        """
+        parts = [json.dumps(self.layout.describe()).encode(), *self._sections(waiting=waiting)]
         return _MAGIC + b"".join(struct.pack("<q", len(part)) + part for part in parts)
 
-    def _sections(self) -> list[bytes]:
+    def _sections(self, *, waiting: bool) -> list[bytes]:
         models = json.dumps([self.decisions, *self.models]).encode()
         features = [fold.snapshot() for fold in self._features.values()]
-        return [self.ledger.snapshot(), self._candles.snapshot(), models, *features, *self._models.snapshot()]
+        return [
+            self.ledger.snapshot(waiting=waiting),
+            self._candles.snapshot(),
+            models,
+            *features,
+            *self._models.snapshot(),
+        ]
 
     def restore(self, snapshot: bytes) -> None:
         """Continue from a state that `snapshot` gave.

@@ -6,7 +6,7 @@ and what is stored is always what the pipeline gave.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from tapeline.clock import Clock, format_duration, parse_duration
 from tapeline.config import Settings
 from tapeline.errors import UsageError
 from tapeline.features import FeatureSet
-from tapeline.intervals import overlaps, without
+from tapeline.gap_writer import write_gaps
 from tapeline.lane import STALE, WHOLE, Lane, Span
 from tapeline.pipeline import Layout, Outputs, Pipeline, described
 from tapeline.stores import rows
@@ -196,7 +196,7 @@ class Recorder:
         return outputs
 
     def fold(self, lane: Lane, record: Record, *, keep_behind: bool = False) -> Outputs:
-        """Feed one record, and collect what follows from it until `flush`: one record a lane between two of these."""
+        """Feed one record, and collect what follows from it until `flush`: one frame a lane between two of these."""
         if lane.bulk and isinstance(record, Frame):
             return self.trades.write_unfolded(lane, record)
         if isinstance(record, Decision):
@@ -253,12 +253,16 @@ class Recorder:
         self.write_states([lane])
 
     def write_states(self, lanes: Sequence[Lane]) -> None:
-        """Write the states of lanes, inside the caller's transaction; a restart folds the tape on from them."""
+        """Write the states of lanes, inside the caller's transaction; a restart folds the tape on from them.
+
+        Trades that wait are on the tape, and not in the state: behind a gap of a busy market a million may, and a
+        database of little memory that is to keep them twice cannot even be opened again.
+        """
         states = [
             {
                 "instrument": lane.tape.instrument,
                 "layout": f"{lane.stale}/{lane.pipeline.layout.hash}",
-                "snapshot": lane.pipeline.snapshot(),
+                "snapshot": lane.pipeline.snapshot(waiting=False),
             }
             for lane in lanes
         ]
@@ -268,27 +272,11 @@ class Recorder:
     def write_gaps(self, lane: Lane, *, healing: bool = False) -> list[dict[str, Any]] | None:
         """Bring the stored gaps up to date, inside the caller's transaction; return them, None if nothing changed.
 
-        One that was given up, or that trades asked for have filled (``healing``), is healed; others just vanish.
+        One that was given up, or that trades asked for have filled (``healing``), is healed; others just vanish. Of the
+        healed ones the newest are returned.
         """
         self._ahead.pop(lane.tape.instrument, None)
-        spans = lane.pipeline.ledger.holes()
-        gone = set(overlaps(spans, sorted(lane.unhealable))) if lane.unhealable else ()
-        holes = {span: GapStatus.UNHEALABLE if span in gone else GapStatus.OPEN for span in spans}
-        if holes == lane.gaps:
-            return None
-        filled = list(without(list(lane.gaps), spans))
-        healed = filled if healing else list(overlaps(filled, lane.given_up))
-        stored = _all_gaps(lane)
-        lane.healed.add_spans(healed)
-        lane.gaps = holes
-        gaps = _all_gaps(lane)
-        if stored.keys() <= gaps.keys():
-            changed = {span: status for span, status in gaps.items() if stored.get(span) is not status}
-        else:
-            changed = gaps
-            self.store.delete("gaps", lane.tape.instrument)
-        self.store.upsert("gaps", rows.from_dicts("gaps", *_gap_rows(lane, changed)))
-        return _gap_rows(lane, gaps)
+        return write_gaps(self.store, lane, healing=healing)
 
     def write_sets(self) -> None:
         """Write the definitions of the feature sets in use."""
@@ -320,17 +308,6 @@ class Recorder:
                     self.feed(lane, Decision(lane.tape.instrument, DecisionKind.GIVE_UP, first - 1, last))
                 self.write_state(lane)
         return len(gaps)
-
-
-def _all_gaps(lane: Lane) -> dict[Span, GapStatus]:
-    """Return all gaps of a lane, in order; what was healed in pieces is one."""
-    healed = dict.fromkeys(lane.healed.spans(), GapStatus.HEALED)
-    return dict(sorted([*healed.items(), *lane.gaps.items()]))
-
-
-def _gap_rows(lane: Lane, gaps: Mapping[Span, GapStatus]) -> list[dict[str, Any]]:
-    names = ("instrument", "first_missing", "last_missing", "status")
-    return [dict(zip(names, (lane.tape.instrument, *span, status.value), strict=True)) for span, status in gaps.items()]
 
 
 def _span(gap: dict[str, Any]) -> Span:

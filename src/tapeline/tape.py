@@ -132,7 +132,7 @@ def resume(
 ) -> int:
     """Feed a pipeline what the tape holds beyond where it stands, and return how many trades that were.
 
-    What waits behind a gap is fed again: the ledger knows it.
+    What waits (behind a gap, or for the reorder window) is fed again: a stored state has it not.
     """
     count = 0
     left = records(store, tape, after=pipeline.ledger.position, taken=pipeline.decisions, rows=rows, stored=stored)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pydantic import SecretStr
+from tests.chaos.tally import in_memory
 from tests.chaos.truth import Stored, proven_wrong, unproven_wrong
 from tests.ingest.fakes import BOUNDS, FREE
 
@@ -33,6 +34,7 @@ from tapeline.simulator.faults import FAULTS, Faults, Per
 from tapeline.simulator.market import JANUARY_2024
 from tapeline.simulator.server import Server
 from tapeline.simulator.sources import MarketSource, Source
+from tapeline.simulator.tape import Tape
 from tapeline.simulator.venue import find_venue
 from tapeline.stores.duckdb import DuckDBStore
 from tapeline.types import Frame
@@ -45,6 +47,9 @@ QUICK = replace(BOUNDS, rest=0.5, answer=1.0, proof=0.05, backfill=10.0, gap_tim
 LIES = frozenset({"restart-ids", "past-stamp"})
 """What nobody can tell from the truth where ids are not contiguous: there it is not told."""
 _CALM = 3.0
+_MEASURED = 10 * SECOND
+_ROW = 7 * 8
+"""Bytes that a true trade takes."""
 _BAN = 1.0
 """Seconds for which a venue bans at most: not two minutes, as Binance does."""
 _AT_LAST = frozenset({Per.SECOND, Per.BATCH, Per.MESSAGE})
@@ -82,6 +87,10 @@ class Venue:
     place: Place
     instrument: str
 
+    @property
+    def tape(self) -> Tape:
+        return self.server.venue.tapes[self.instrument]
+
     def truth(self) -> Frame:
         return self.server.truth(self.instrument)
 
@@ -99,6 +108,9 @@ class Storm:
         bounds: how long ingest waits.
         silence: seconds without any message after which a connection is stale.
         options: more settings.
+
+    Attributes:
+        memory: what was in memory now and then, as (second of the storm, bytes, those of the true tapes among them).
     """
 
     def __init__(
@@ -132,6 +144,7 @@ class Storm:
         self._blown = asyncio.Event()
         self._stored = asyncio.Event()
         self._stack = AsyncExitStack()
+        self.memory: list[tuple[float, int, int]] = []
         self.venues = {name: self._venue(name, chances, rate) for name in venues or PAIRS}
 
     def _venue(self, name: str, chances: Mapping[str, float], rate: float) -> Venue:
@@ -195,8 +208,15 @@ class Storm:
             self.clock.advance(STEP)
             for venue in self.venues.values():
                 venue.server.pump()
+            self._measure()
             self._blown.set()
             await asyncio.sleep(STEP / SECOND / self._speed)
+
+    def _measure(self) -> None:
+        passed = self.clock.now() - JANUARY_2024
+        if passed % _MEASURED == 0:
+            trades = sum(venue.tape.end - venue.tape.start for venue in self.venues.values())
+            self.memory.append((passed / SECOND, in_memory(), trades * _ROW))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._blown.set()
@@ -291,7 +311,7 @@ class Storm:
         if self.writer.keeper.facts[venue.instrument].pending and venue.place.feed.contiguous:
             return False
         standing = await self.writer.standing(venue.instrument)
-        newest = venue.truth().take(slice(-1, None))
+        newest = venue.tape.newest(1)
         if not venue.place.feed.contiguous:
             return standing.ts_event is not None and standing.ts_event // 10**6 >= int(newest.ts_event[0]) // 10**6
         return not standing.missing and standing.trade_id == int(newest.trade_id[0])

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from tests.chaos.storm import PAIRS, Storm, check
+from tests.chaos.tally import check_memory, tallied
 
 from tapeline.ingest.bounds import Bounds
 from tapeline.simulator.faults import FAULTS, Per
@@ -51,7 +52,6 @@ def alone(fault: str) -> Mapping[str, float]:
 
 
 async def weather(storm: Storm, seconds: float, *, at_once: bool = False) -> None:
-    print(f"TAPELINE_SEED={SEED}")
     async with storm:
         for venue in storm.venues.values() if at_once else ():
             venue.spells.spared = frozenset()
@@ -65,31 +65,35 @@ async def weather(storm: Storm, seconds: float, *, at_once: bool = False) -> Non
 )
 async def test_one_fault(fault: str, tmp_path: Path) -> None:
     storm = Storm(tmp_path, alone(fault), SEED)
-    await weather(storm, 8.0)
-    assert storm.struck(fault) or fault in CANNOT_STRIKE, "the fault never struck"
-    check(storm, loses=fault in LOSES)
+    with tallied(storm, SEED):
+        await weather(storm, 8.0)
+        assert storm.struck(fault) or fault in CANNOT_STRIKE, "the fault never struck"
+        check(storm, loses=fault in LOSES)
 
 
 @pytest.mark.services
 async def test_all_faults_together(tmp_path: Path) -> None:
     storm = Storm(tmp_path, {name: SELDOM * chance for name, chance in CHANCES.items()}, SEED)
-    await weather(storm, 8.0)
-    check(storm)
+    with tallied(storm, SEED):
+        await weather(storm, 8.0)
+        check(storm)
 
 
 async def test_all_faults_from_the_first_message_on(tmp_path: Path) -> None:
     storm = Storm(tmp_path, {name: SELDOM * chance for name, chance in CHANCES.items()}, SEED)
-    await weather(storm, 8.0, at_once=True)
-    check(storm)
+    with tallied(storm, SEED):
+        await weather(storm, 8.0, at_once=True)
+        check(storm)
 
 
 @pytest.mark.services
 @pytest.mark.parametrize("fault", ["disconnect", "stall"])
 async def test_a_quiet_market_closes_no_candle_that_is_still_to_be_healed(fault: str, tmp_path: Path) -> None:
     storm = Storm(tmp_path, {fault: 0.1}, SEED, ["kraken", "coinbase", "binance"], rate=0.6)
-    await weather(storm, 40.0)
-    assert storm.struck(fault), "the fault never struck"
-    check(storm)
+    with tallied(storm, SEED):
+        await weather(storm, 40.0)
+        assert storm.struck(fault), "the fault never struck"
+        check(storm)
 
 
 async def test_a_long_storm(tmp_path: Path) -> None:
@@ -101,8 +105,10 @@ async def test_a_long_storm(tmp_path: Path) -> None:
     names = values["venues"].split(",")
     rate, usual = float(values["rate"]), replace(Bounds(), backfill=10.0)
     storm = Storm(tmp_path, chances, SEED, names, rate=rate, speed=1.0, bounds=usual, silence=10.0)
-    await weather(storm, float(values["seconds"]))
-    check(storm)
+    with tallied(storm, SEED):
+        await weather(storm, float(values["seconds"]))
+        check_memory(storm)
+        check(storm)
 
 
 @pytest.mark.services

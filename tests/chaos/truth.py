@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from tapeline.compare import same_bits
 from tapeline.config import Settings
@@ -16,6 +17,7 @@ from tapeline.recorder import layout_of
 from tapeline.stores import rows
 from tapeline.stores.base import Store
 from tapeline.stores.memory import MemoryStore
+from tapeline.stores.rows import from_frame
 from tapeline.tape import TapeInfo, decisions, records
 from tapeline.types import CANDLE, Decision, DecisionKind, Frame, Int, Records
 
@@ -119,11 +121,23 @@ def _candles_wrong(stored: Stored, true: Frame, settings: Settings) -> Iterator[
                 yield f"{where}: stored {mine[name][row]}, truly {theirs[name][row]}"
 
 
+class _OneTape(MemoryStore):
+    """A store with the trades of one frame, in the order of the tape: of millions no row is made."""
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__()
+        self._frame = frame
+
+    def tape(self, instrument: str, *, after: tuple[int, int] | None = None, rows: int = 1 << 20) -> Iterator[pa.Table]:
+        for at in range(0, len(self._frame), rows):
+            yield from_frame(self._frame.take(slice(at, at + rows)))
+
+
 def _fold(stored: Stored, true: Frame, settings: Settings) -> dict[str, Records]:
     """Return the candles of the true tape without what was given up, closed as far as those stored."""
     tape = TapeInfo(true.instrument, "", "trade", True, 0)
-    store, kept = MemoryStore(), [one for one in stored.decisions if one.kind in _KEPT]
-    store.append("trades", rows.from_frame(true.take(~np.isin(true.trade_id, stored.named))))
+    store = _OneTape(true.take(~np.isin(true.trade_id, stored.named)))
+    kept = [one for one in stored.decisions if one.kind in _KEPT]
     store.append("decisions", rows.from_decisions(kept, first_seq=0))
     pipeline = Pipeline(true.instrument, layout_of(settings, contiguous=True))
     outputs = [pipeline.feed(record) for record in records(store, tape)]

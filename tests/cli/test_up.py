@@ -14,6 +14,7 @@ import pytest
 from tests.cli.conftest import Tapeline
 
 from tapeline.clock import HOUR
+from tapeline.config import Settings
 from tapeline.runners import simulated
 from tapeline.runners.owner import note_of
 
@@ -47,7 +48,7 @@ def short_past(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def up(db: Path, **settings: str) -> tuple[list[dict[str, Any]], str]:
-    """Run it on the simulated market until a candle closes; return what it told, and its stderr.
+    """Run it on the simulated market until it serves and a candle closes; return what it told, and its stderr.
 
     Its last line of stderr names all modules it has imported.
     """
@@ -61,7 +62,7 @@ def up(db: Path, **settings: str) -> tuple[list[dict[str, Any]], str]:
         assert process.stdout is not None
         for line in process.stdout:
             told.append(json.loads(line))
-            if not ended and told[-1]["event"] == "candle":
+            if not ended and {"serving", "candle"} <= {line["event"] for line in told}:
                 ended = True
                 process.send_signal(signal.SIGTERM)
     assert process.returncode == 0, errors.read_text()
@@ -121,6 +122,8 @@ def test_check_prints_the_settings_and_hides_secrets(tapeline: Tapeline, monkeyp
     lines = tapeline("up", "--check")
 
     assert shown.json["instruments"] == ["BTC-USD.KRAKEN"]
+    assert shown.json.keys() == Settings.model_fields.keys()
+    assert [line.partition(" = ")[0] for line in lines.out.splitlines()] == list(Settings.model_fields)
     assert "secret" not in shown.out + lines.out
     assert "token = **********" in lines.out
     assert "kraken_url = wss://me:**********@127.0.0.1:1/v2" in lines.out

@@ -8,7 +8,7 @@ import pytest
 from tests.ingest.conftest import Running, Start
 from tests.ingest.fakes import BOUNDS, BTC, IMPATIENT, NOW, FakeKraken, MemorySink, place, until
 
-from tapeline.clock import HOUR
+from tapeline.clock import HOUR, SECOND
 from tapeline.ingest.base import Source
 from tapeline.ingest.bounds import Bounds
 
@@ -46,6 +46,32 @@ async def test_bad_answers_are_asked_again(
     kraken.rest = lambda path, params: next(left, None)
     ids += await kraken.push()
     await until(lambda: sink.order[BTC] == ids)
+    assert sink.given_up == []
+
+
+async def test_a_gap_that_cannot_be_had_keeps_none_behind_it_waiting(
+    kraken: FakeKraken, sink: MemorySink, start: Start
+) -> None:
+    """The first of two gaps is asked for in vain, over and over; the other is far enough for a walk of its own."""
+    running = start(bounds=replace(BOUNDS, tries=1_000_000))
+    await until(lambda: running.live.get(BTC))
+    ids = await kraken.push(count=3)
+    await until(lambda: sink.ids() == ids)
+    refused = True
+
+    def rest(path: str, params: dict[str, str]) -> tuple[int, bytes] | None:
+        before_first = int(params["since"]) < NOW - 1800 * SECOND + 104 * 1_000_000
+        return (503, b"{}") if refused and before_first else None
+
+    kraken.rest = rest
+    first = kraken.trade(count=4)
+    between = await kraken.push(count=1500)
+    second = kraken.trade(count=4)
+    live = await kraken.push()
+    await until(lambda: set(second) <= set(sink.ids()))
+    assert not set(first) & set(sink.ids())
+    refused = False
+    await until(lambda: sink.order[BTC] == [*ids, *first, *between, *second, *live])
     assert sink.given_up == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from random import Random
@@ -14,6 +15,7 @@ from tapeline.clock import SECOND
 from tapeline.errors import VenueBusy, VenueRefused
 from tapeline.exchanges.base import Request, Walk
 from tapeline.ingest.bounds import Bounds
+from tapeline.ingest.prompt import Prompt
 from tapeline.ingest.rest import Rest, Shown, unnoticed
 
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -72,6 +74,45 @@ async def test_trouble_that_stays_is_told_after_all_tries(answer: Answer, says: 
     with pytest.raises(VenueBusy, match=says):
         await rest.get(ASK)
     assert rest.requests == BOUNDS.tries
+
+
+async def test_an_answer_that_never_comes_is_waited_for_about_as_long_as_the_last_ones_took() -> None:
+    """Otherwise one lost answer costs as much as a hundred that come; a test that waits for an hour does not end."""
+    asked = 0
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        asked += 1
+        if asked in {2, 3}:
+            await asyncio.Event().wait()
+        return httpx.Response(200, content=GOOD)
+
+    fake, client = FakeKraken(), httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    fake.url = "venue.invalid"
+    rest = Rest(place(fake), bounds=replace(BOUNDS, prompt=0.01, rest=3600.0, tries=3), random=Random(1), client=client)
+    assert (await rest.get(ASK)).body == GOOD
+    assert (await rest.get(ASK)).body == GOOD
+    assert asked == 4
+
+
+def test_the_wait_for_an_answer_follows_the_answers() -> None:
+    """RFC 6298, section 2, by hand: mean 1/8, deviation 1/4, four deviations, doubled until one comes."""
+    wait = Prompt(Bounds(prompt=0.1, rest=60.0))
+    assert wait.seconds == 60.0
+    wait.silent()
+    assert wait.seconds == 60.0, "what was never answered has no usual time"
+    wait.answered(1.0)
+    assert wait.seconds == 3.0
+    wait.answered(2.0)
+    assert wait.seconds == 1.125 + 4 * 0.625
+    for _ in range(200):
+        wait.silent()
+    assert wait.seconds == 60.0
+    wait.answered(1.125)
+    assert wait.seconds == 1.125 + 4 * 0.75 * 0.625
+    for _ in range(200):
+        wait.answered(0.01)
+    assert wait.seconds == 0.1
 
 
 async def test_what_is_refused_is_not_asked_again() -> None:

@@ -52,9 +52,10 @@ def test_a_hole_that_reaches_beyond_is_asked_for_by_time() -> None:
     assert missing(tape, 100 * SECOND, 200 * SECOND) == []
 
 
-def test_holes_close_together_are_asked_for_at_once() -> None:
+def test_holes_that_one_answer_holds_are_asked_for_at_once() -> None:
     assert absent(_tape([10, 12, 14, 4000]), 10 * SECOND, 4000 * SECOND) == [
-        Span(10 * SECOND, 4001 * SECOND, 11, 3999),
+        Span(10 * SECOND, 15 * SECOND, 11, 13),
+        Span(14 * SECOND, 4001 * SECOND, 15, 3999),
     ]
 
 

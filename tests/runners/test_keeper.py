@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from tapeline.ingest.base import Delivery, Missing, Source
 from tapeline.lane import STALE
 from tapeline.recorder import Recorder
 from tapeline.refold import refold
+from tapeline.runners.embedded import open_database
 from tapeline.runners.keeper import Keeper
 from tapeline.runners.watch import Taken
 from tapeline.simulator.market import JANUARY_2024, Market
@@ -293,6 +295,55 @@ def test_a_state_is_small_whatever_waits_behind_a_gap() -> None:
     assert process.keeper.standing(NAME).missing[0].first == 101
     assert process.keeper.standing(NAME).trade_id == 700
     process.take(part(101, 101), Source.HEAL)
+    assert process.keeper.facts[NAME].pending == 0
+    process.assert_clean()
+
+
+@pytest.mark.services
+def test_a_database_can_be_opened_again_whatever_waits_behind_gaps(tmp_path: Path) -> None:
+    """With what waits in the states, four busy markets behind a gap each filled the memory that a live database has."""
+    clock = ManualClock(JANUARY_2024)
+    names = [f"BTC-USD.V{number}" for number in range(4)]
+    (tape,) = Market(5, instrument=NAME, trades_per_second=5000.0, steady=True).frames(trades=90_000, rows=90_000)
+    tape = tape.take(tape.trade_id != 2)
+    frames = [Frame(name, *tape.columns()) for name in names]
+
+    def open_keeper() -> Keeper:
+        return Keeper(lambda: open_database(tmp_path / "a.duckdb"), SETTINGS, clock=clock, timer=clock.now)
+
+    keeper = open_keeper()
+    for at in range(0, len(tape), 30_000):
+        clock.advance(10 * SECOND)
+        keeper.commit([Taken(Delivery((one.take(slice(at, at + 30_000)),)), clock.now()) for one in frames])
+    keeper.close()
+    again = open_keeper()
+    for name in names:
+        missing = again.standing(name).missing
+        assert [(gap.first, gap.last) for gap in missing] == [(2, 2)]
+    again.give_up(*again.standing(names[0]).missing)
+    assert again.facts[names[0]].pending == 0
+    again.close()
+
+
+def test_many_gaps_are_given_up_with_few_statements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each gap by itself, thousands of them once held up the writer for minutes."""
+    process = Process()
+    process.take(TAPE.take(TAPE.trade_id % 4 == 1))
+    written: list[str] = []
+    append = process.store.append
+
+    def noting(kind: str, table: pa.Table) -> int:
+        written.append(kind)
+        return append(kind, table)
+
+    monkeypatch.setattr(process.store, "append", noting)
+    missing = process.keeper.standing(NAME).missing
+    process.keeper.made.clear()
+    process.keeper.give_up(*missing)
+    assert len(missing) == 174
+    assert written.count("decisions") == 3, "64 gaps at once"
+    assert [one.gaps is not None for one in process.keeper.made].count(True) == 3
+    assert process.keeper.facts[NAME].gaps == {"open": 0, "healed": 0, "unhealable": 174}
     assert process.keeper.facts[NAME].pending == 0
     process.assert_clean()
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
 from tests.learned import NAME, SETTINGS, candles
 
 from tapeline.clock import MINUTE, ManualClock
+from tapeline.errors import StoreUnavailable
 from tapeline.registry import Registry
 from tapeline.runners import learner
 from tapeline.runners.learner import Learner, Task, runs_of
 from tapeline.stores import rows
 from tapeline.stores.base import Store
 from tapeline.stores.memory import MemoryStore
+from tapeline.train import TrainSettings
 from tapeline.types import Records
 
 Result = TypeVar("Result")
@@ -104,6 +107,44 @@ async def test_too_few_rows_are_told_once_kept_and_tried_again(tmp_path: Any, mo
     assert process.told.count(("not trained", "regime")) == 1
     assert process.waiting == {}
     assert process.champions().keys() == {"return", "direction", "anomaly", "regime"}
+
+
+async def test_a_full_disk_is_waited_out(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can be full when a training looks for what answers, and when it stores what it has learnt."""
+    monkeypatch.setattr(learner, "_AGAIN", 0.0)
+    monkeypatch.setattr(learner, "_PAUSE", 0.0)
+    process = Process(1500, tmp_path)
+    reader, full = process.reader, {"looking": 3, "storing": 3}
+
+    def refused(what: str) -> None:
+        full[what] -= 1
+        if full[what] >= 0:
+            raise StoreUnavailable("database", "the disk is full")
+
+    @contextmanager
+    def looking() -> Iterator[Store]:
+        refused("looking")
+        with reader() as store:
+            yield store
+
+    async def learn(task: Task, asked: TrainSettings) -> Any:
+        refused("storing")
+        outcome = SimpleNamespace(decision=SimpleNamespace(reason="learnt"))
+        report = {"not_evaluated": dict[str, str]()}
+        return SimpleNamespace(
+            training=SimpleNamespace(outcomes=dict.fromkeys(asked.targets, outcome), run="", report=report)
+        )
+
+    monkeypatch.setattr(process.learner, "_reader", looking)
+    monkeypatch.setattr(process.learner, "learn", learn)
+    await process.learn_until(("trained", "anomaly"))
+
+    assert max(full.values()) < 0
+    targets = {"return", "direction", "regime", "anomaly"}
+    assert {target for event, target in process.told if event == "trained"} == targets
+    refusals = [target for event, target in process.told if event == "not trained"]
+    assert (len(refusals), {*refusals}) == (4, targets), "each reason is told once"
+    assert process.waiting == {}
 
 
 def test_returns_are_judged_as_if_nothing_else_had_been_tried() -> None:

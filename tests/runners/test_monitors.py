@@ -32,7 +32,7 @@ class Stage:
             self.hub,
             clock=self.clock,
             wanted=lambda entry, why: self.wanted.append((entry.name, why)),
-            tell=lambda event, **what: self.told.append(f"{event}: {what['reason']}"),
+            tell=lambda event, **what: self.told.append(": ".join([event, *what.values()])),
         )
 
     @contextmanager
@@ -74,30 +74,40 @@ async def test_a_database_that_cannot_be_read_is_told_and_what_was_found_stays()
     stage = Stage(store_with_champion())
     await stage.monitors.measure()
     before, stage.problem = stage.hub.monitored, StoreUnavailable("store", "is busy")
-    await stage.monitors.measure()
+    for _ in range(3):
+        await stage.monitors.measure()
     assert stage.told == ["not monitored: store: is busy"]
     assert stage.hub.monitored is before
+    stage.problem = None
+    for _ in range(2):
+        await stage.monitors.measure()
+    assert stage.told[1:] == ["monitored again"]
+    assert stage.hub.monitored is not before
 
 
 def entry(store: MemoryStore) -> Entry:
     return Registry(store).entries()[0]
 
 
-async def test_training_is_asked_for_once_in_a_cooldown(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("hours", [1, 3])
+async def test_training_is_asked_for_once_in_a_cooldown(monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
     stage = Stage(store_with_champion())
     champion = entry(stage.store)
     stage.clock.advance(champion.created_at)
-    learner = Learner(SETTINGS, stage.reader, stage, clock=stage.clock)
+    settings = SETTINGS.model_copy(update={"retrain_cooldown": f"{hours}h"})
+    learner = Learner(settings, stage.reader, stage, clock=stage.clock)
     task = Task(NAME, "1m", 5 * MINUTE)
     learner._tasks = (task,)
     asked: list[Any] = []
     monkeypatch.setattr(learner._wanted, "put_nowait", asked.append)
 
     learner.want(champion, "drift")  # it was trained a moment ago
-    stage.clock.advance(HOUR)
+    stage.clock.advance(hours * HOUR - 1)
+    learner.want(champion, "drift")
+    stage.clock.advance(1)
     for _ in range(3):
         learner.want(champion, "drift")
-    stage.clock.advance(HOUR)
+    stage.clock.advance(hours * HOUR)
     learner.want(champion, "a worse error")
 
     assert asked == [(task, "drift"), (task, "a worse error")]

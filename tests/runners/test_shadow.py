@@ -14,6 +14,7 @@ from tests.learned import MODEL, NAME, SETTINGS, TRAINED, artifact, candles, sto
 
 from tapeline.clock import HOUR, MINUTE, ManualClock
 from tapeline.duel import compared
+from tapeline.errors import StoreUnavailable
 from tapeline.learning.artifact import Artifact
 from tapeline.learning.outcomes import outcomes
 from tapeline.models.targets import TARGETS
@@ -251,3 +252,18 @@ async def test_one_without_outcomes_is_refused_in_the_end(stage: Stage) -> None:
     stage.clock.advance(11 * HOUR)
     await stage.shadow.step()
     assert (stage.status(version), stage.history(version)[-1]["event"]) == ("refused", "too few outcomes")
+
+
+async def test_a_database_that_cannot_be_read_is_told_once_and_its_end_too(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise StoreUnavailable("database", "the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stage.shadow, "_reader", full)
+        for _ in range(3):
+            await stage.shadow.step()
+    for _ in range(2):
+        await stage.shadow.step()
+    assert stage.told == [("no shadow", {"reason": "database: the disk is full"}), ("shadow again", {})]

@@ -15,6 +15,9 @@ from tapeline.config import load_settings
 from tapeline.errors import BrokenInvariant, StoreLocked, StoreUnavailable, UsageError
 from tapeline.hub import Committed
 from tapeline.ingest.base import Delivery, Missing
+from tapeline.lane import Lane
+from tapeline.recorder import Recorder
+from tapeline.refold import refold
 from tapeline.runners.keeper import Keeper
 from tapeline.runners.writer import Writer
 from tapeline.simulator.market import JANUARY_2024, Market
@@ -176,6 +179,40 @@ async def test_closing_keeps_all_that_was_taken_and_the_state() -> None:
     assert store.read("trades").num_rows == 40
     again = Keeper(lambda: store, SETTINGS, clock=ManualClock(), timer=lambda: 0)
     assert again.standing(NAME).trade_id == 40
+
+
+async def test_closing_ends_a_fold_of_the_whole_tape_and_the_next_start_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store, steps, going_on = Slow(), list[int](), threading.Event()
+
+    def refolded(recorder: Recorder, lane: Lane) -> Iterator[int]:
+        for count in refold(recorder, lane):
+            steps.append(count)
+            yield count
+            going_on.wait(0 if len(steps) > 1 else 10)
+
+    async with writer(store) as sink:
+        await sink.take(delivery(1, 400))
+    monkeypatch.setattr("tapeline.runners.keeper.refold", refolded)
+    settings = SETTINGS.model_copy(update={"timeframes": ("2m",), "flush_rows": 50})
+    sink = Writer(lambda: store, settings, clock=ManualClock(JANUARY_2024))
+    await sink.start()
+    asking = [asyncio.create_task(sink.standing(NAME)) for _ in range(2)]
+    while len(steps) < 1:
+        await asyncio.sleep(0)
+    closing = asyncio.create_task(sink.close())
+    await asyncio.sleep(0)
+    going_on.set()
+    await closing
+    for one in await asyncio.gather(*asking, return_exceptions=True):
+        assert "is not folded anew yet; the next start goes on" in str(one)
+    stopped = len(steps)
+
+    async with Writer(lambda: store, settings, clock=ManualClock(JANUARY_2024)) as sink:
+        assert (await sink.standing(NAME)).trade_id == 400
+    assert stopped < len(steps)
+    assert sum(steps) == 400
 
 
 async def test_ids_of_another_kind_are_refused() -> None:

@@ -13,6 +13,7 @@ from tapeline.stores._duckdb_errors import translate, translated
         ("IO Error: No space left on device", StoreUnavailable, "the disk is full"),
         ("IO Error: Cannot open file: Read-only file system", StoreUnavailable, "cannot be written"),
         ("IO Error: Cannot open file: Permission denied", StoreUnavailable, "cannot be written"),
+        ("Connection Error: Connection already closed!", StoreUnavailable, "is not open now"),
         ("Serialization Error: written by a newer version of DuckDB", SchemaMismatch, "is of another DuckDB"),
         ("IO Error: Corrupt database file: computed checksum 1 does not match", StoreError, "is damaged"),
     ],

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from typing import NoReturn
 
 from tapeline.cli.invocation import Invocation
 from tapeline.cli.screen import Screen, screen
@@ -73,16 +74,29 @@ def refuse_unusable(settings: Settings, *, simulated: bool) -> None:
     check_binding(settings)
 
 
-def run(invocation: Invocation, settings: Settings, asked: Asked) -> int:
-    """Run until a signal, or until the time asked for is over."""
+def run(invocation: Invocation, settings: Settings, asked: Asked) -> NoReturn:
+    """Run until a signal, or until the time asked for is over, and end the process."""
     threads = Unawaited()
-    code = asyncio.run(_run(invocation, settings, asked, threads))
-    threads.leave(code)
-    return code
+    asyncio.run(_run(invocation, settings, asked, threads))
+    threads.leave(0)
 
 
-async def _run(invocation: Invocation, settings: Settings, asked: Asked, threads: Unawaited) -> int:
+async def _run(invocation: Invocation, settings: Settings, asked: Asked, threads: Unawaited) -> None:
+    """Live until it is asked to stop; what has begun by then ends in order, also in the middle of a start."""
     asyncio.get_running_loop().set_default_executor(threads)
+    stop = _asked_to_stop()
+    stopping = asyncio.create_task(stop.wait())
+    living = asyncio.create_task(_live(invocation, settings, asked, stop))
+    await asyncio.wait([living, stopping], return_when=asyncio.FIRST_COMPLETED)
+    for task in (living, stopping):
+        task.cancel()
+    await asyncio.wait([living, stopping])
+    if not living.cancelled():
+        living.result()
+
+
+async def _live(invocation: Invocation, settings: Settings, asked: Asked, stop: asyncio.Event) -> None:
+    """Start all parts, and live until cancelled."""
     clock = SystemClock()
     settings = settings.model_copy(update={"instruments": usual(settings.instruments, settings)})
     simulated = asked.demo or (asked.demo_if_offline and await _offline(invocation, settings, clock))
@@ -93,7 +107,6 @@ async def _run(invocation: Invocation, settings: Settings, asked: Asked, threads
         view = LiveView(settings.timeframes[0], names, clock=clock)
         shown = stack.enter_context(screen(view, headless=asked.headless, quiet=invocation.quiet, clock=clock))
         places = [(await _prepared(place, shown), names) for place, names in _places(settings, simulated=simulated)]
-        stop = _asked_to_stop()
         live = Embedded(settings, places, clock=clock, watcher=shown.take)
         await stack.enter_async_context(live)
         following = await stack.enter_async_context(_following(live))
@@ -103,12 +116,13 @@ async def _run(invocation: Invocation, settings: Settings, asked: Asked, threads
         waiting = live.hub.untrained
         learner = stack.enter_context(Learner(settings, live.reader, live.writer, clock=clock, waiting=waiting))
         stack.enter_context(_spared())
-        await _until_stopped(live, following, learner, shown, stop, asked.seconds)
-    return 0
+        if asked.seconds is not None:
+            asyncio.get_running_loop().call_later(asked.seconds, stop.set)
+        await _follow(live, following, learner, shown)
 
 
 def _asked_to_stop() -> asyncio.Event:
-    """Return what a signal sets: from here on one ends the process in order, as soon as it is up."""
+    """Return what a signal sets: from here on one ends the process in order."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
@@ -182,36 +196,36 @@ async def _simulated(
     simulation = Simulation.beside(settings.db, now=clock.now(), seed=asked.seed, edge=asked.edge)
     chosen = {name: value for name, value in SIMULATED.items() if name not in settings.model_fields_set}
     settings = settings.model_copy(update=chosen | {"instruments": simulation.instruments})
-    await asyncio.to_thread(_import_past, invocation, settings, simulation, clock)
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # a thread that nobody waits for may write there yet
+        await asyncio.to_thread(_import_past, invocation, settings, simulation, clock, Path(folder))
     faults = Faults(FAULTS, seed=simulation.seed)
     async with Server(find_venue(SPEAKS.lower()), simulation.sources(), clock=clock, faults=faults) as server:
         yield settings.model_copy(update={"kraken_url": server.rest_url, "kraken_rest_url": "", "kraken_feed": ""})
 
 
-def _import_past(invocation: Invocation, settings: Settings, simulation: Simulation, clock: SystemClock) -> None:
+def _import_past(
+    invocation: Invocation, settings: Settings, simulation: Simulation, clock: SystemClock, folder: Path
+) -> None:
     """Import what happened at the simulated venue before it was first opened, as a user would import a recording."""
     try:
         store = DuckDBStore(settings.db)
     except StoreLocked as error:
         raise told(settings.db, error) from error
-    with closing(store), TemporaryDirectory() as folder:
-        if store.read("instruments", instrument=simulation.instruments[-1]).num_rows:
+    with closing(store):
+        if store.read("trades", instrument=simulation.instruments[-1], limit=1).num_rows:
             return
         invocation.note("importing the past of the simulated market")
-        files = simulation.record(Path(folder))
+        files = simulation.record(folder)
         report = import_files(files, store, settings, clock=clock)
         invocation.note(f"{sum(file.new for file in report.files):,} SIMULATED trades imported")
 
 
-async def _until_stopped(
-    live: Embedded,
-    following: asyncio.Task[None],
-    learner: Learner,
-    shown: Screen,
-    stop: asyncio.Event,
-    seconds: float | None,
-) -> None:
-    """Follow, learn and show until it is asked to stop, the time is over, or every connection was refused."""
+async def _follow(live: Embedded, following: asyncio.Task[None], learner: Learner, shown: Screen) -> None:
+    """Follow, learn and show until cancelled.
+
+    Raises:
+        VenueRefused: every connection was refused.
+    """
     settings, clock = live.settings, live.clock
     monitors = Monitors(settings, live.reader, live.hub, clock=clock, wanted=learner.want, tell=shown.tell)
     shadow = Shadow(settings, live.reader, live.writer, clock=clock, tell=shown.tell)
@@ -221,18 +235,16 @@ async def _until_stopped(
         asyncio.create_task(shadow.run()),
         asyncio.create_task(_refresh(live, shown)),
     ]
-    if seconds is not None:
-        asyncio.get_running_loop().call_later(seconds, stop.set)
-    stopping = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait([following, stopping, *beside], return_when=asyncio.FIRST_COMPLETED)
-    for task in (following, stopping, *beside):
-        task.cancel()
-    await asyncio.gather(following, stopping, *beside, return_exceptions=True)
-    for task in done - {stopping}:
+    try:
+        done, _ = await asyncio.wait([following, *beside], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (following, *beside):
+            task.cancel()
+        await asyncio.gather(following, *beside, return_exceptions=True)
+    for task in done:
         task.result()
-    if following in done:
-        reasons = "; ".join(one.reason or str(one.refused) for one in live.ingest.statuses)
-        raise VenueRefused("up", f"every connection was refused: {reasons}", next_step="correct the settings")
+    reasons = "; ".join(one.reason or str(one.refused) for one in live.ingest.statuses)
+    raise VenueRefused("up", f"every connection was refused: {reasons}", next_step="correct the settings")
 
 
 async def _refresh(live: Embedded, shown: Screen) -> None:

@@ -246,8 +246,7 @@ class Healer:
             gaps = await self._awaited(name)
             if not gaps:
                 return
-            found = [await self._fill(name, group) for group in together(gaps)]
-            if any(found):
+            if await self._fill_all(name, together(gaps)):
                 waits.reset()
             else:
                 await asyncio.sleep(waits.next())
@@ -255,12 +254,24 @@ class Healer:
     async def _awaited(self, name: str) -> list[Missing]:
         """Return what is missing, and give up what has been missing for too long."""
         gaps = (await self._means.sink.standing(name)).missing
-        over = self._means.patience.over(name, gaps, _now())
+        over = self._means.patience.over(name, gaps)
         if over:
             await self._means.sink.give_up(*over)
             self._means.status.unhealable += sum(map(size, over))
         gone = set(over)
         return [gap for gap in gaps if gap not in gone]
+
+    async def _fill_all(self, name: str, groups: Sequence[Sequence[Missing]]) -> bool:
+        """Walk past all gaps, the oldest first, a few walks side by side; return whether anything of them came."""
+        room = asyncio.Semaphore(self._means.bounds.beside)
+
+        async def fill(gaps: Sequence[Missing]) -> bool:
+            async with room:
+                return await self._fill(name, gaps)
+
+        async with asyncio.TaskGroup() as tasks:
+            walks = [tasks.create_task(fill(group)) for group in groups]
+        return any(walk.result() for walk in walks)
 
     async def _fill(self, name: str, gaps: Sequence[Missing]) -> bool:
         """Walk past some gaps; return whether anything of them came."""

@@ -12,10 +12,11 @@ from tapeline.ingest.walking import size
 
 @dataclass(slots=True)
 class _Wait:
-    """Of one gap: when it was first asked for in vain since anything of it came, and how often it was walked past."""
+    """Of one gap since anything of it came: when it was last asked for in vain, for how long, how often walked past."""
 
     size: int
-    since: float | None = None
+    asked: float | None = None
+    vain: float = 0.0
     walks: int = 0
 
 
@@ -24,42 +25,45 @@ class Patience:
 
     A gap is over when nothing of it came in ``gap_timeout`` of asking; and when the venue answered a few walks without
     an id of it, but not before a quarter of that time: what REST gives may lag behind what was live. Until it is asked
-    for no time counts: it may lie behind millions of other trades, or wait for its turn under the venue's limits.
+    for no time counts: it may lie behind millions of other trades, or wait for its turn under the venue's limits. Nor
+    does time count in which nobody asks, for the connection is down or others have their turn: between two attempts no
+    more than that quarter.
     """
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
+        self._quarter = bounds.gap_timeout / 4
         self._waits: dict[tuple[str, int], _Wait] = {}
 
-    def over(self, instrument: str, gaps: Sequence[Missing], now: float) -> list[Missing]:
+    def over(self, instrument: str, gaps: Sequence[Missing]) -> list[Missing]:
         """Take note of all gaps that an instrument has, and return those that are waited for no longer."""
         kept = {gap.last for gap in gaps}
         for key in [key for key in self._waits if key[0] == instrument and key[1] not in kept]:
             del self._waits[key]
-        return [gap for gap in gaps if self._is_over(gap, now)]
+        return [gap for gap in gaps if self._is_over(gap)]
 
-    def _is_over(self, gap: Missing, now: float) -> bool:
+    def _is_over(self, gap: Missing) -> bool:
         wait = self._waits.get((gap.instrument, gap.last))
         if wait is None or size(gap) < wait.size:
             self._waits[gap.instrument, gap.last] = _Wait(size(gap))
             return False
-        age = 0.0 if wait.since is None else now - wait.since
-        refused = wait.walks >= self._bounds.walks and age >= self._bounds.gap_timeout / 4
-        return refused or age >= self._bounds.gap_timeout
+        refused = wait.walks >= self._bounds.walks and wait.vain >= self._quarter
+        return refused or wait.vain >= self._bounds.gap_timeout
 
     def came(self, gaps: Iterable[Missing], newest: int) -> None:
         """Take note that a walk past gaps has come up to an id: those behind it are still to be asked for."""
         for wait in self._waits_of(gap for gap in gaps if gap.last > newest):
-            wait.since = None
+            wait.asked, wait.vain = None, 0.0
 
-    def failed(self, gaps: Iterable[Missing], since: float) -> None:
-        """Take note of a walk past gaps that was asked for ``since``, and ended before it had passed them."""
+    def failed(self, gaps: Iterable[Missing], asked: float) -> None:
+        """Take note of a walk past gaps that was last asked for at ``asked``, and ended before it had passed them."""
         for wait in self._waits_of(gaps):
-            wait.since = since if wait.since is None else wait.since
+            wait.vain += 0.0 if wait.asked is None else min(asked - wait.asked, self._quarter)
+            wait.asked = asked
 
-    def walked(self, gaps: Iterable[Missing], since: float) -> None:
+    def walked(self, gaps: Iterable[Missing], asked: float) -> None:
         """Take note of a walk that went past gaps to its end."""
-        self.failed(gaps := list(gaps), since)
+        self.failed(gaps := list(gaps), asked)
         for wait in self._waits_of(gaps):
             wait.walks += 1
 

@@ -17,6 +17,7 @@ from tapeline.exchanges.base import Page, Request, Response, Walk
 from tapeline.ingest.base import Place
 from tapeline.ingest.bounds import Backoff, Bounds
 from tapeline.ingest.limits import Allowance
+from tapeline.ingest.prompt import Prompt
 
 _IDLE = 200
 """So many answers in a row without a trade end a walk: it leads nowhere."""
@@ -49,6 +50,7 @@ class Rest:
         self._bounds = bounds
         self._random = random
         self._client = client
+        self._prompt = Prompt(bounds)
         self._allowance = Allowance(place.feed.limits.requests)
         authorise = place.feed.authorise
         self._headers = dict(authorise(place.key)) if authorise and place.key else {}
@@ -93,18 +95,21 @@ class Rest:
     async def _fetch(self, request: Request) -> Response:
         self.requests += 1
         url = self._place.rest_url.rstrip("/") + request.path
-        headers = {**self._headers, **request.headers}
+        headers, asked, wait = {**self._headers, **request.headers}, _now(), self._prompt.seconds
         try:
             async with (
-                asyncio.timeout(self._bounds.rest),
+                asyncio.timeout(wait),
                 self._client.stream("GET", url, params=dict(request.params), headers=headers) as answer,
             ):
                 body = await self._body(answer)
-                names = {name.lower(): value for name, value in answer.headers.items()}
-                return Response(answer.status_code, names, body)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            shown = str(error)[:120] or f"no answer in {self._bounds.rest:g} s"
+            shown = str(error)[:120] or f"no answer in {wait:.3g} s"
+            if isinstance(error, TimeoutError):
+                self._prompt.silent()
             raise VenueBusy(self._where, f"{request.path} cannot be had ({shown})", next_step="asking again") from error
+        self._prompt.answered(_now() - asked)
+        names = {name.lower(): value for name, value in answer.headers.items()}
+        return Response(answer.status_code, names, body)
 
     async def _body(self, answer: httpx.Response) -> bytes:
         body = bytearray()
@@ -137,6 +142,10 @@ class Rest:
         raise VenueBusy(self._where, "led nowhere", expected="a trade in an answer", was=f"{idle} answers without any")
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 def new_client() -> httpx.AsyncClient:
-    """Return a client for all venues of a process."""
-    return httpx.AsyncClient(http2=False, follow_redirects=False)
+    """Return a client for all venues of a process; how long an answer is waited for is told by who asks."""
+    return httpx.AsyncClient(http2=False, follow_redirects=False, timeout=None)

@@ -16,7 +16,7 @@ from tapeline.ingest.rest import Asking, Rest, unnoticed
 from tapeline.types import Frame
 
 _NEAR = 1000
-"""Gaps with at most so many ids between them are asked for at once: about an answer of any venue."""
+"""Gaps among so many ids are asked for at once: about an answer of any venue."""
 
 
 class Walking:
@@ -71,10 +71,13 @@ def size(missing: Missing) -> int:
 
 
 def together(gaps: Sequence[Missing]) -> list[list[Missing]]:
-    """Put gaps that lie close to each other together, in order."""
+    """Put gaps that lie close to each other together, in order; of many no more than about an answer holds.
+
+    So one that fails does not keep those behind it from being asked for.
+    """
     groups: list[list[Missing]] = []
     for gap in sorted(gaps, key=lambda one: one.first):
-        if groups and gap.first - groups[-1][-1].last <= _NEAR:
+        if groups and gap.last - groups[-1][0].first < _NEAR:
             groups[-1].append(gap)
         else:
             groups.append([gap])

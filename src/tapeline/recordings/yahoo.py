@@ -24,6 +24,8 @@ INTERVALS = ("1m", "2m", "5m", "15m", "30m", "1h", "1d")
 History = Callable[[str, str, int | None, int | None], Any]
 """(ticker, interval, start and end in seconds) -> a pandas frame with the columns Open, High, Low, Close, Volume."""
 
+_NO_ANSWER = (ValueError, LookupError, TypeError, AttributeError)
+"""What yfinance raises where it is answered by something else, such as a page that says sorry."""
 _COLUMNS = ("Open", "High", "Low", "Close", "Volume")
 
 
@@ -99,6 +101,7 @@ def _yfinance(ticker: str, interval: str, start: int | None, end: int | None) ->
         return yfinance.Ticker(ticker).history(
             period=period, interval=interval, start=start, end=end, auto_adjust=False, actions=False
         )
-    except (YFException, OSError) as error:
+    except (YFException, OSError, *_NO_ANSWER) as error:
+        why = "its answer is none of Yahoo's" if isinstance(error, _NO_ANSWER) else str(error)[:200]
         step = "check the ticker and the time, or ask again later"
-        raise VenueBusy(f"yahoo {ticker}", f"cannot be had ({str(error)[:200]})", next_step=step) from error
+        raise VenueBusy(f"yahoo {ticker}", f"cannot be had ({why})", next_step=step) from error

@@ -119,8 +119,12 @@ class Embedded:
             await self.writer.start()
         except StoreLocked as error:
             raise told(self.settings.db, error) from error
-        self._owned.enter_context(owning(self.settings.db, self._url, clock=self.clock, key=self.key))
-        self.hub.expect(await self.writer.call(_outstanding))
+        try:
+            self._owned.enter_context(owning(self.settings.db, self._url, clock=self.clock, key=self.key))
+            self.hub.expect(await self.writer.call(_outstanding))
+        except BaseException as error:
+            await self.__aexit__(type(error), error, None)
+            raise
         return self
 
     async def __aexit__(

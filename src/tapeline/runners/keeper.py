@@ -308,13 +308,14 @@ class Keeper:
                     lane.counters = Counters()
                     lane.unhealable.append((first, last))
                     decision = Decision(lane.tape.instrument, DecisionKind.GIVE_UP, first - 1, last)
-                    given.append((recorder.feed(lane, decision), lane.counters))
+                    given.append((recorder.fold(lane, decision), lane.counters))
+                recorder.flush()
                 gaps = recorder.write_gaps(lane)
                 self._watch(lane).unsaved = True
                 self._save()
             for outputs, counters in given:
                 lane.counters = counters
-                self._tell(lane, outputs, gaps)
+                self._tell(lane, outputs, gaps if outputs is given[-1][0] else None)
 
     def standing(self, instrument: str) -> Standing:
         """Return where the tape of an instrument ends.

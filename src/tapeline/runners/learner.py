@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +29,9 @@ from tapeline.train import TrainSettings
 
 Result = TypeVar("Result")
 _AGAIN = 120.0
-"""Seconds after which what had too few rows is tried again."""
+"""Seconds after which what had too few rows, or was not stored, is tried again."""
+_PAUSE = 5.0
+"""Seconds between two looks into a database that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ class Learner:
     async def keep_learning(self, tasks: Sequence[Task], *, tell: Callable[..., None]) -> None:
         """Train what nothing answers, baselines first, then what only a baseline does; all of it from time to time.
 
-        What had too few rows is tried again after two minutes, and so on until it has enough.
+        What had too few rows, or could not be stored, is tried again after two minutes, and so on.
         """
         every = parse_duration(self._settings.retrain) / SECOND
         self._tasks = tuple(tasks)
@@ -169,11 +171,11 @@ class Learner:
                 await self._try(task, TrainSettings(), tell)
 
     async def _begin(self, tasks: Sequence[Task], tell: Callable[..., None]) -> list[Task]:
-        """Train the baselines of what nothing answers; return the tasks of which some had too few rows."""
+        """Train the baselines of what nothing answers; return the tasks of which some are to be tried again."""
         wanting = []
         for target, asked in runs_of(self._settings):
             for task in tasks:
-                champion = await asyncio.to_thread(self._champion, task, target)
+                champion = await self._champion(task, target)
                 if champion is None and not await self._try(task, replace(asked, models=()), tell):
                     wanting.append(task)
         return list(dict.fromkeys(wanting))
@@ -181,18 +183,18 @@ class Learner:
     async def _unbeaten(self, tasks: Sequence[Task], target: str) -> list[Task]:
         """Return the tasks for which only a baseline answers."""
         baselines = {kind.name for kind in find_models().values() if kind.baseline}
-        champions = [await asyncio.to_thread(self._champion, task, target) for task in tasks]
+        champions = [await self._champion(task, target) for task in tasks]
         return [task for task, champion in zip(tasks, champions, strict=True) if champion in baselines]
 
     async def _try(self, task: Task, asked: TrainSettings, tell: Callable[..., None]) -> bool:
-        """Train, and tell what came of it; return whether there were enough rows."""
+        """Train, and tell what came of it; return whether there were rows enough, and it could be stored."""
         about = _about(task)
         self._last[task] = self._clock.now()
         try:
             run = await self.learn(task, asked)
         except (UsageError, InputError, StoreError, BrokenInvariant) as error:
             self._refused(task, dict.fromkeys(asked.targets, str(error)), tell)
-            return not isinstance(error, NotEnoughData)
+            return not isinstance(error, NotEnoughData | StoreError)
         for target, outcome in run.training.outcomes.items():
             self._waiting.pop(_name(task, target), None)
             tell("trained", **about, target=target, run=run.training.run, decision=outcome.decision.reason)
@@ -225,11 +227,18 @@ class Learner:
         else:
             tell("sent to MLflow", models=sent.models, aliases=sent.aliases)
 
-    def _champion(self, task: Task, target: str = "return") -> str | None:
-        """Return the name of the model that answers, None where none does."""
-        with self._reader() as store:
-            entry = Registry(store).champion(task.instrument, task.timeframe, task.horizon, target)
-        return None if entry is None else entry.model
+    async def _champion(self, task: Task, target: str) -> str | None:
+        """Return the name of the model that answers, None where none does; wait while that cannot be read."""
+
+        def look() -> str | None:
+            with self._reader() as store:
+                entry = Registry(store).champion(task.instrument, task.timeframe, task.horizon, target)
+            return None if entry is None else entry.model
+
+        while True:
+            with suppress(StoreError):
+                return await asyncio.to_thread(look)
+            await asyncio.sleep(_PAUSE)
 
     def _rows(self, task: Task) -> ModelRows:
         features = learning_set(task.feature_set, task.timeframe, task.horizon)

@@ -57,7 +57,15 @@ class LiveView:
         reasons = ", ".join(self._status.get("reasons", ()))
         memory = self._status.get("memory_bytes")
         used = f"  {memory / 1e6:,.0f} MB" if memory else ""
-        return Text.assemble(mark, " ", (health, colour), f"  {reasons}{used}  ", (self.address, "bold underline"))
+        rest = f"  {reasons}{self._lag()}{used}  "
+        return Text.assemble(mark, " ", (health, colour), rest, (self.address, "bold underline"))
+
+    def _lag(self) -> str:
+        """Return how long trades take from the socket to what is stored."""
+        total = self._status.get("latency_ms", {}).get("total", {})
+        if total.get("p50") is None:
+            return "  lag unknown"
+        return f"  lag {total['p50']:,.1f} ms, 99 % below {total['p99']:,.1f} ms"
 
     def _venues(self) -> Table:
         table = _table("venue", "feed", "state", "trades", "connects", "healed", "lost for ever", "ahead of us", "")

@@ -14,6 +14,7 @@ from tapeline.errors import StoreError
 from tapeline.hub import Hub
 from tapeline.monitoring import Monitored, monitored
 from tapeline.registry import Entry
+from tapeline.runners.trouble import Trouble
 from tapeline.stores.base import Store
 
 _FIRST = 10.0
@@ -47,6 +48,7 @@ class Monitors:
         self._clock = clock
         self._wanted = wanted
         self._tell = tell
+        self._trouble = Trouble(tell, "not monitored", "monitored again")
         self._watch = DriftWatch(settings)
         self._told: frozenset[str] = frozenset()
 
@@ -63,8 +65,9 @@ class Monitors:
         try:
             found = await asyncio.to_thread(self._measured)
         except StoreError as error:
-            self._tell("not monitored", reason=str(error))
+            self._trouble.begin(str(error))
             return
+        self._trouble.end()
         self._hub.monitored = found
         self._act(found)
 

@@ -28,6 +28,7 @@ from tapeline.models.targets import TARGETS
 from tapeline.predict import Predictor
 from tapeline.registry import Entry, Registry
 from tapeline.runners.learner import Owner
+from tapeline.runners.trouble import Trouble
 from tapeline.runners.worker import Worker
 from tapeline.serving import features_of, promote
 from tapeline.stores import rows
@@ -116,6 +117,7 @@ class Shadow:
         self._owner = owner
         self._clock = clock
         self._tell = tell
+        self._trouble = Trouble(tell, "no shadow", "shadow again")
         self._patience = patience
         self._worker = Worker()
         self._time = 0 if settings.shadow == "0s" else parse_duration(settings.shadow)
@@ -138,7 +140,9 @@ class Shadow:
                 except (InputError, UsageError) as error:
                     await self._end(entry, "cut_off", str(error))
         except StoreError as error:
-            self._tell("no shadow", reason=str(error))
+            self._trouble.begin(str(error))
+        else:
+            self._trouble.end()
 
     def close(self) -> None:
         """End the process of the challengers. Idempotent."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
 
 
 class Unawaited(ThreadPoolExecutor):
@@ -18,16 +19,12 @@ class Unawaited(ThreadPoolExecutor):
         del wait, cancel_futures
         super().shutdown(wait=False, cancel_futures=True)
 
-    @property
-    def busy(self) -> bool:
-        """Return whether a thread still works."""
-        for thread in self._threads:
-            thread.join(timeout=0.05)
-        return any(thread.is_alive() for thread in self._threads)
+    @staticmethod
+    def leave(code: int) -> NoReturn:
+        """End the process with a code, now that all is stored.
 
-    def leave(self, code: int) -> None:
-        """End the process with a code where a thread still works: Python would wait for it, but all is stored."""
-        if self.busy:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+        Python would wait for threads that still work, and take apart for a second what the system takes back at once.
+        """
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

@@ -156,14 +156,11 @@ class Server:
             connection.pump(frames, now)
 
     async def _pump_on(self) -> None:
-        loop = asyncio.get_running_loop()
         while not self._stopped.is_set():
-            begun = loop.time()
             if self._every is not None:
                 self.pump()
             with suppress(TimeoutError):
-                wait = self._every and max(begun + self._every - loop.time(), 0.0)
-                await asyncio.wait_for(self._stopped.wait(), wait)
+                await asyncio.wait_for(self._stopped.wait(), self._every)
 
     def _advance(self, now: int) -> list[Frame]:
         frames = [frame for source in self._sources if len(frame := source.until(now))]

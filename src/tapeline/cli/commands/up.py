@@ -57,7 +57,7 @@ def command(
     if check:
         refuse_unusable(settings, simulated=how["demo"])
         return _print(invocation, settings)
-    return run(invocation, settings, Asked(seed=seed, edge=edge, **how))
+    run(invocation, settings, Asked(seed=seed, edge=edge, **how))
 
 
 def _print(invocation: Invocation, settings: Any) -> int:
