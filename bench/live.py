@@ -311,7 +311,8 @@ def tell(told: dict[str, Any]) -> None:
     cores, each = told["cores"], 1e6 * told["cores"] / told["rate"]
     print(f"  {cores:.2f} cores ({each:.1f} us a trade), the venue {told['venue_cores']:.2f}")
     late = told["venue_late"]
-    print(f"  the venue looked for what is due {late['p50']:.1f} ms late (p50), {late['p99']:.1f} ms (p99)")
+    shares = ", ".join(f"{late[share]:.1f} ms ({share})" for share in ("p50", "p99", "p999", "max"))
+    print(f"  the venue looked for what is due so late: {shares}")
     print(f"  {told['memory'][-1]:.0f} MB, connections opened {told['connects']}")
     print(f"  {told['gaps']} gaps, {told['late']} late trades")
 

@@ -5,7 +5,8 @@ No message and no fault ever touches it: whatever a client is told wrongly, REST
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,10 @@ from numpy.typing import NDArray
 from tapeline.types import Float, Frame, Int
 
 _KEEP = 5_000_000
+_BLOCK = 1 << 15
+_KINDS = (np.int64, np.int64, np.int64, np.float64, np.float64, np.int8, np.int64)
+"""Of the columns: those of a frame but the last, then the latest time so far."""
+_ID, _LATEST = 0, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,8 @@ class Tape:
     """The trades of one instrument in the order in which they happened.
 
     A position counts every trade ever appended from 0; it stays the same when the oldest trades are dropped to save
-    memory, so that ``start`` <= position < ``end`` can be had.
+    memory, so that ``start`` <= position < ``end`` can be had. They lie in blocks: a column that grew would be copied,
+    and a venue that stands still for that long is no venue.
 
     Args:
         listing: what is traded.
@@ -66,49 +72,74 @@ class Tape:
     def __init__(self, listing: Listing, *, keep: int = _KEEP) -> None:
         self.listing = listing
         self.start = 0
+        self.end = 0
+        """The position after the newest trade."""
         self._keep = keep
-        self._rows = 0
+        self._block = min(keep, _BLOCK)
+        self._blocks: deque[list[NDArray[Any]]] = deque()
         self._ascending = True
-        kinds = (np.int64, np.int64, np.int64, np.float64, np.float64, np.int8, np.int64)
-        self._columns: list[NDArray[Any]] = [np.empty(1024, kind) for kind in kinds]
-
-    @property
-    def end(self) -> int:
-        """Return the position after the newest trade."""
-        return self.start + self._rows
+        self._last: tuple[int, int] | None = None  # id and latest time of the newest trade
 
     def append(self, frame: Frame) -> None:
         """Add trades that happened after all those here."""
         if not len(frame):
             return
         ids, latest = frame.trade_id, np.maximum.accumulate(frame.ts_event)
-        if self._rows:
-            latest = np.maximum(latest, self._columns[6][self._rows - 1])
-            ids = np.concatenate([self._columns[0][self._rows - 1 : self._rows], ids])
+        if self._last is not None:
+            latest = np.maximum(latest, self._last[1])
+            ids = np.concatenate([[self._last[0]], ids])
         self._ascending = self._ascending and bool((np.diff(ids) > 0).all())
-        self._make_room(len(frame))
-        to = slice(self._rows, self._rows + len(frame))
-        for column, values in zip(self._columns, (*frame.columns()[:6], latest), strict=True):
-            column[to] = values
-        self._rows += len(frame)
+        self._last = int(ids[-1]), int(latest[-1])
+        columns, done = (*frame.columns()[:6], latest), 0
+        while done < len(frame):
+            block, used = self._open_block()
+            count = min(self._block - used, len(frame) - done)
+            for column, values in zip(block, columns, strict=True):
+                column[used : used + count] = values[done : done + count]
+            done, self.end = done + count, self.end + count
+
+    def _open_block(self) -> tuple[list[NDArray[Any]], int]:
+        """Return the newest block, which is not full, and how many trades it holds; drop the oldest that may be."""
+        used = (self.end - self.start) % self._block
+        if not used:
+            self._blocks.append([np.empty(self._block, kind) for kind in _KINDS])
+            if self.end - self.start >= self._keep + self._block:
+                self._blocks.popleft()
+                self.start += self._block
+        return self._blocks[-1], used
 
     def at_id(self, trade_id: int) -> int:
         """Return the position of the first trade with this id or a greater one."""
-        ids = self._columns[0][: self._rows]
-        if self._ascending:
-            return self.start + int(np.searchsorted(ids, trade_id))
-        found = np.flatnonzero(ids >= trade_id)
-        return self.start + int(found[0]) if len(found) else self.end
+        for place, ids in self._pieces(_ID):
+            if self._ascending and trade_id <= ids[-1]:
+                return place + int(np.searchsorted(ids, trade_id))
+            if not self._ascending and len(found := np.flatnonzero(ids >= trade_id)):
+                return place + int(found[0])
+        return self.end
 
     def at_time(self, ns: int) -> int:
         """Return the position of the first trade that happened at ``ns`` (UTC) or after it."""
-        return self.start + int(np.searchsorted(self._columns[6][: self._rows], ns))
+        for place, latest in self._pieces(_LATEST):
+            if ns <= latest[-1]:
+                return place + int(np.searchsorted(latest, ns))
+        return self.end
+
+    def _pieces(self, column: int) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Yield what each block holds of a column, with the position at which it begins."""
+        for place, block in enumerate(self._blocks):
+            begin = self.start + place * self._block
+            yield begin, block[column][: self.end - begin]
 
     def rows(self, start: int, end: int) -> Frame:
         """Return the trades from position ``start`` up to ``end``, as far as they can be had."""
-        low, high = (min(max(at - self.start, 0), self._rows) for at in (start, end))
-        columns = [column[low : max(low, high)].copy() for column in self._columns[:6]]
-        return Frame(self.listing.instrument, *columns, *[np.ones(len(columns[0]), np.int32)])
+        low, high = max(start, self.start), min(end, self.end)
+        first, last = (low - self.start) // self._block, (high - 1 - self.start) // self._block
+        frames = [Frame.empty(self.listing.instrument)]
+        for place in range(first, last + 1 if low < high else first):
+            begin = self.start + place * self._block
+            columns = [column[max(low - begin, 0) : high - begin] for column in self._blocks[place][:6]]
+            frames.append(Frame(self.listing.instrument, *columns, *[np.ones(len(columns[0]), np.int32)]))
+        return Frame.concat(frames)
 
     def newest(self, count: int) -> Frame:
         """Return the last ``count`` trades, oldest first."""
@@ -121,20 +152,6 @@ class Tape:
     def without_rows(self) -> Tape:
         """Return a tape of the same listing on which nothing ever happened."""
         return Tape(self.listing, keep=1)
-
-    def _make_room(self, rows: int) -> None:
-        capacity = len(self._columns[0])
-        if self._rows + rows <= capacity:
-            return
-        drop = self._rows - self._keep if self._rows >= 2 * self._keep else 0
-        left = self._rows - drop
-        size = max(capacity, 1 << (left + rows - 1).bit_length())
-        for at, column in enumerate(self._columns):
-            grown = np.empty(size, column.dtype)
-            grown[:left] = column[drop : self._rows]
-            self._columns[at] = grown
-        self.start += drop
-        self._rows = left
 
 
 Tapes = Mapping[str, Tape]
