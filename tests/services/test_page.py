@@ -91,6 +91,7 @@ def test_reconnects_when_the_process_comes_back(browser: Browser) -> None:
         expect(sight.page.locator(".banner")).to_contain_text("what is shown stands still")
         with mock(port=port):
             expect(sight.page.locator(".banner")).to_be_hidden()
+            expect(sight.page.locator(".banner")).to_have_text("")
             legend = sight.text(".legend")
             sight.wait(f"{LEGEND} !== {json.dumps(legend)}")
         assert [one for one in sight.problems if not one.startswith(("Failed to load resource", "WebSocket"))] == []

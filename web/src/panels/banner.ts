@@ -19,10 +19,9 @@ export function banner({ store, tick }: Context): HTMLElement {
     const trouble = troubleOf(store.state, Date.now());
     box.hidden = !trouble;
     document.documentElement.classList.toggle("stale", store.state.link.phase !== "live" && store.state.candles > 0);
-    if (!trouble) return;
-    setAttr(box, "data-level", trouble.level);
-    setText(title, trouble.title);
-    setText(text, trouble.text);
+    setAttr(box, "data-level", trouble?.level ?? "");
+    setText(title, trouble?.title ?? "");
+    setText(text, trouble?.text ?? "");
   };
   store.onDraw(draw);
   tick(draw);
