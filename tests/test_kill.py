@@ -59,6 +59,7 @@ def test_a_killed_import_loses_and_doubles_nothing(recording: Path, tmp_path: Pa
     check(tmp_path / "a.duckdb")
 
 
+@pytest.mark.services
 @pytest.mark.parametrize("seed", [2])
 def test_a_killed_replay_loses_and_doubles_nothing(recording: Path, tmp_path: Path, seed: int) -> None:
     origin = DuckDBStore(tmp_path / "origin.duckdb")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from tests.test_serving import CLOCK, HEAD, NAME, TAIL, trained
 
 from tapeline.clock import MINUTE
@@ -79,6 +80,7 @@ def test_a_gap_that_is_healed_later_leaves_intervals_unproven(tmp_path: Path) ->
     assert "value" in differing(store, settings)
 
 
+@pytest.mark.services
 def test_trades_that_came_late_leave_what_was_said_before_them_unproven(tmp_path: Path) -> None:
     """A candle is closed by the clock, then trades of it come: they join it when the tape is folded anew."""
     settings = load_settings(timeframes=("1m",), feature_sets=("bars",), runs=tmp_path / "runs")

@@ -98,6 +98,7 @@ def wandering(rows: int = 8000, seed: int = 3) -> Dataset:
     return dataset(moves, seed)
 
 
+@pytest.mark.services
 def test_trends_are_promoted_where_steps_follow_each_other_for_hours() -> None:
     training = train(wandering(), replace(SETTINGS, models=("hmm",), main_target="trend"))
     assert training.report["champion"] == "hmm", training.report["reason"]

@@ -59,6 +59,7 @@ def test_false_promotions_are_at_most_5_percent_of_100_seeds(
     assert runs <= 5
 
 
+@pytest.mark.services
 def test_shuffling_a_planted_signal_leaves_nothing() -> None:
     models = small_models()
     sets = (planted(seed, 900, r2=0.2, shuffle=True) for seed in range(10))

@@ -44,6 +44,7 @@ def alarms(found: list[list[Drift]]) -> int:
     return sum(any(drift.level != "none" for drift in drifts) for drifts in found)
 
 
+@pytest.mark.services
 def test_quiet_days_alarm_hardly_ever() -> None:
     found = [drifts for seed in (1, 4) for drifts in checks(seed, 40)]
     assert len(found) == 8

@@ -36,7 +36,7 @@ class Planned(Exception):
 
 
 class TestLoggedStore(StoreSuite):
-    examples = 12
+    examples = 6
 
     @staticmethod
     def open(folder: Path) -> Store:
