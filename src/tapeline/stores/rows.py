@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from tapeline.features import FeatureRows
 from tapeline.stores.base import KINDS
-from tapeline.stores.parts import OURS, CandlePart, FeaturePart
+from tapeline.stores.parts import OURS, CandlePart, FeaturePart, PredictionPart
 from tapeline.types import CANDLE, Answer, DeadLetter, Decision, DecisionKind, Float, Frame, Prediction, Records
 
 
@@ -48,8 +48,6 @@ def to_frame(instrument: str, table: pa.Table) -> Frame:
 
 def from_parts(kind: str, parts: Sequence[Any]) -> pa.Table:
     """Return parts (at least one), all of the kind's own type, as one table."""
-    if kind == "predictions":
-        return from_predictions([one for part in parts for one in part.predictions])
     table: pa.Table = _FROM_PARTS[kind](parts)
     return table
 
@@ -111,6 +109,10 @@ def from_predictions(predictions: Iterable[Prediction]) -> pa.Table:
     made, schema = list(predictions), KINDS["predictions"].schema
     columns = [pa.array([getattr(one, field.name) for one in made], field.type, from_pandas=True) for field in schema]
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _from_prediction_parts(parts: Sequence[PredictionPart]) -> pa.Table:
+    return from_predictions(one for part in parts for one in part.predictions)
 
 
 def to_predictions(table: pa.Table) -> list[Prediction]:
@@ -202,4 +204,5 @@ _FROM_PARTS: Mapping[str, Callable[[Any], pa.Table]] = {
     "trades": _from_frames,
     "candles": _from_candle_parts,
     "features": _from_feature_parts,
+    "predictions": _from_prediction_parts,
 }
